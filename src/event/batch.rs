@@ -1,0 +1,66 @@
+//! A batch: events that travel together, when they were received, and who waits to hear of them.
+
+use super::receipt::{Acks, Verdict};
+use super::record::Event;
+use std::collections::BTreeMap;
+
+/// Why a transform dropped events on purpose; a label of `events_dropped_total`.
+pub type Reason = &'static str;
+
+/// How many events were dropped, by reason.
+pub type Drops = BTreeMap<Reason, u64>;
+
+/// Events on their way through a chain of transforms.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// In the order in which they were read.
+    pub events: Vec<Event>,
+    /// When the batch was received, in milliseconds since 1970, UTC: the only clock that a transform knows.
+    pub now_ms: u64,
+    /// Set on the empty batch that ends a stream: whoever holds events back lets them go now.
+    pub last: bool,
+    /// Who waits for a verdict.
+    pub acks: Acks,
+    drops: Drops,
+}
+
+impl Batch {
+    /// A batch of `events` received at `now_ms`.
+    pub fn new(events: Vec<Event>, now_ms: u64, acks: Acks) -> Batch {
+        Batch { events, now_ms, last: false, acks, drops: Drops::new() }
+    }
+
+    /// Keeps the events for which `keep` holds and counts the others as dropped for `reason`.
+    pub fn retain(&mut self, reason: Reason, keep: impl FnMut(&mut Event) -> bool) {
+        let before = self.events.len();
+        self.events.retain_mut(keep);
+        self.count_dropped(reason, (before - self.events.len()) as u64);
+    }
+
+    /// Counts events that a transform has taken out itself.
+    pub fn count_dropped(&mut self, reason: Reason, events: u64) {
+        if events > 0 {
+            *self.drops.entry(reason).or_default() += events;
+        }
+    }
+
+    /// What was dropped since the last call.
+    pub fn take_drops(&mut self) -> Drops {
+        std::mem::take(&mut self.drops)
+    }
+
+    /// A second batch of the same events for another consumer; both have to be resolved.
+    pub fn split(&self) -> Batch {
+        Batch { events: self.events.clone(), acks: self.acks.clone(), drops: Drops::new(), ..*self }
+    }
+
+    /// Says what became of the batch.
+    pub fn resolve(self, verdict: Verdict) {
+        self.acks.resolve(verdict);
+    }
+
+    /// Bytes that the events hold on to.
+    pub fn size_bytes(&self) -> usize {
+        self.events.iter().map(Event::size_bytes).sum()
+    }
+}

@@ -1,0 +1,386 @@
+//! One pass over a JSON text: is it valid, and where do its members stand.
+//!
+//! A log pipeline spends most of its time building trees that nobody asks for. This scanner builds none: it
+//! validates the whole text once and hands out the spans of the members at the top and inside `metadata`. Everything
+//! after it may rely on a span being one valid JSON value, whose strings decode to UTF-8.
+//!
+//! It accepts exactly RFC 8259 with two limits of our own: [`DEPTH_MAX`] levels of nesting (the scanner keeps its
+//! place in the bits of one integer and never recurses), and no unpaired surrogate in a string, since no UTF-8 text
+//! could stand for it.
+
+use super::Flaw;
+
+/// Levels of arrays and objects inside each other; a deeper text is a [`Flaw::TooDeep`]. `serde_json` stops there too.
+pub const DEPTH_MAX: u32 = 128;
+
+/// What stands between two quotes, or a whole value: a piece of the scanned text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Offset of the first byte.
+    pub start: usize,
+    /// Offset after the last byte.
+    pub end: usize,
+    /// What is known of the escapes in it, where it is a string.
+    pub escapes: Escapes,
+}
+
+/// How a string's text differs from the string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Escapes {
+    /// Not at all: text and string are the same bytes.
+    None,
+    /// By the short escapes that every encoder writes in the same way (`\"`, `\\`, `\n`, ...).
+    Short,
+    /// By `\u` or `\/`, which encoders write differently.
+    Free,
+}
+
+/// Reads one JSON text from the front.
+pub struct Scan<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Scan<'a> {
+    /// Starts at the first byte of `text`, which has to be valid UTF-8 (the scanner looks at ASCII only).
+    pub fn new(text: &'a [u8]) -> Self {
+        Scan { text, at: 0 }
+    }
+
+    /// Offset of the next byte: where a flaw was found.
+    pub fn offset(&self) -> usize {
+        self.at
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    /// Passes over white space and gives the byte that follows it.
+    pub fn next_token(&mut self) -> Option<u8> {
+        loop {
+            match self.peek()? {
+                b' ' | b'\t' | b'\n' | b'\r' => self.at += 1,
+                byte => return Some(byte),
+            }
+        }
+    }
+
+    /// Takes `byte`, after white space.
+    pub fn expect(&mut self, byte: u8, wanted: &'static str) -> Result<(), Flaw> {
+        if self.next_token() == Some(byte) {
+            self.at += 1;
+            return Ok(());
+        }
+        Err(Flaw::Syntax { at: self.at, wanted })
+    }
+
+    /// Takes `byte` where it comes next, after white space.
+    pub fn take(&mut self, byte: u8) -> bool {
+        let found = self.next_token() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    /// Takes the end of the text, after white space.
+    pub fn end(&mut self) -> Result<(), Flaw> {
+        match self.next_token() {
+            None => Ok(()),
+            Some(_) => Err(Flaw::Syntax { at: self.at, wanted: "the end of the record" }),
+        }
+    }
+
+    /// Takes a member's name and its colon; the piece is what stands between the quotes.
+    pub fn name(&mut self) -> Result<Piece, Flaw> {
+        self.expect(b'"', "a member's name in quotes")?;
+        let name = self.string()?;
+        self.expect(b':', "`:` after a member's name")?;
+        Ok(name)
+    }
+
+    /// Takes one value of any kind, quotes and brackets included.
+    pub fn value(&mut self) -> Result<Piece, Flaw> {
+        let first = self.next_token();
+        let start = self.at;
+        let mut escapes = Escapes::None;
+        match first {
+            Some(b'"') => {
+                self.at += 1;
+                escapes = self.string()?.escapes;
+            }
+            Some(b'{' | b'[') => self.container()?,
+            _ => self.scalar()?,
+        }
+        Ok(Piece { start, end: self.at, escapes })
+    }
+
+    /// Takes an array or object by walking its tokens; `inside` holds a bit for each open one, set for an object.
+    fn container(&mut self) -> Result<(), Flaw> {
+        let mut inside: u128 = 0;
+        let mut depth: u32 = 0;
+        loop {
+            match self.next_token() {
+                Some(open @ (b'{' | b'[')) => {
+                    self.at += 1;
+                    depth += 1;
+                    if depth > DEPTH_MAX - 2 {
+                        return Err(Flaw::TooDeep { at: self.at });
+                    }
+                    inside = inside << 1 | u128::from(open == b'{');
+                    if self.take(if open == b'{' { b'}' } else { b']' }) {
+                        inside >>= 1;
+                        depth -= 1;
+                    } else {
+                        if open == b'{' {
+                            self.name()?;
+                        }
+                        continue;
+                    }
+                }
+                Some(b'"') => {
+                    self.at += 1;
+                    self.string()?;
+                }
+                _ => self.scalar()?,
+            }
+            // A value is complete: close what ends here, or go to the next member.
+            loop {
+                if depth == 0 {
+                    return Ok(());
+                }
+                let object = inside & 1 == 1;
+                if self.take(b',') {
+                    if object {
+                        self.name()?;
+                    }
+                    break;
+                }
+                let (close, wanted) = if object { (b'}', "`,` or `}`") } else { (b']', "`,` or `]`") };
+                self.expect(close, wanted)?;
+                inside >>= 1;
+                depth -= 1;
+            }
+        }
+    }
+
+    fn scalar(&mut self) -> Result<(), Flaw> {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        for word in [&b"true"[..], b"false", b"null"] {
+            if rest.starts_with(word) {
+                self.at += word.len();
+                return Ok(());
+            }
+        }
+        self.number()
+    }
+
+    fn number(&mut self) -> Result<(), Flaw> {
+        let start = self.at;
+        let wrong = |at| Err(Flaw::Syntax { at, wanted: "a value" });
+        self.at += usize::from(self.peek() == Some(b'-'));
+        match self.peek() {
+            Some(b'0') => self.at += 1,
+            Some(b'1'..=b'9') => self.digits(),
+            _ => return wrong(start),
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            if !self.peek().is_some_and(|b| b.is_ascii_digit()) {
+                return wrong(self.at);
+            }
+            self.digits();
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            self.at += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
+            if !self.peek().is_some_and(|b| b.is_ascii_digit()) {
+                return wrong(self.at);
+            }
+            self.digits();
+        }
+        Ok(())
+    }
+
+    fn digits(&mut self) {
+        while self.peek().is_some_and(|b| b.is_ascii_digit()) {
+            self.at += 1;
+        }
+    }
+
+    /// Takes the rest of a string whose opening quote is behind us, and its closing quote.
+    fn string(&mut self) -> Result<Piece, Flaw> {
+        let start = self.at;
+        let mut escapes = Escapes::None;
+        loop {
+            self.at = plain_run(self.text, self.at);
+            match self.peek() {
+                Some(b'"') => {
+                    let end = self.at;
+                    self.at += 1;
+                    return Ok(Piece { start, end, escapes });
+                }
+                Some(b'\\') => escapes = escapes.max(self.escape()?),
+                Some(_) => return Err(Flaw::Control { at: self.at }),
+                None => return Err(Flaw::Syntax { at: self.at, wanted: "the closing quote of a string" }),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<Escapes, Flaw> {
+        let at = self.at;
+        match self.text.get(at + 1) {
+            Some(b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't') => {
+                self.at += 2;
+                Ok(Escapes::Short)
+            }
+            Some(b'/') => {
+                self.at += 2;
+                Ok(Escapes::Free)
+            }
+            Some(b'u') => {
+                let unit = hex4(self.text, at + 2).ok_or(Flaw::Escape { at })?;
+                self.at += 6;
+                match unit {
+                    0xD800..=0xDBFF => match low_surrogate(self.text, self.at) {
+                        Some(_) => self.at += 6,
+                        None => return Err(Flaw::Surrogate { at }),
+                    },
+                    0xDC00..=0xDFFF => return Err(Flaw::Surrogate { at }),
+                    _ => {}
+                }
+                Ok(Escapes::Free)
+            }
+            _ => Err(Flaw::Escape { at }),
+        }
+    }
+}
+
+/// The unit of a `\uDC00`-`\uDFFF` escape that stands at `at`.
+pub(super) fn low_surrogate(text: &[u8], at: usize) -> Option<u32> {
+    let escape = text.get(at..at + 2)?;
+    if escape != b"\\u" {
+        return None;
+    }
+    hex4(text, at + 2).filter(|unit| (0xDC00..=0xDFFF).contains(unit))
+}
+
+/// Four hexadecimal digits at `at`, in either case.
+pub(super) fn hex4(text: &[u8], at: usize) -> Option<u32> {
+    let mut unit = 0;
+    for &digit in text.get(at..at + 4)? {
+        unit = unit << 4 | char::from(digit).to_digit(16)?;
+    }
+    Some(unit)
+}
+
+/// Offset of the first quote, backslash or control character from `at` on, or of the end.
+///
+/// Whole blocks are tested by code that the compiler turns into vector instructions, the last few bytes eight at a
+/// time in one integer: strings are most of a log, and most of a string is plain.
+fn plain_run(text: &[u8], mut at: usize) -> usize {
+    while let Some(block) = text.get(at..).and_then(|rest| rest.first_chunk::<32>()) {
+        if block.iter().fold(false, |found, &b| found | (b == b'"') | (b == b'\\') | (b < 0x20)) {
+            break;
+        }
+        at += 32;
+    }
+    while let Some(word) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let hits = special_bytes(u64::from_le_bytes(*word));
+        if hits != 0 {
+            return at + (hits.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    while text.get(at).is_some_and(|&b| b != b'"' && b != b'\\' && b >= 0x20) {
+        at += 1;
+    }
+    at
+}
+
+/// Sets the top bit of each byte of `word` that is a quote, a backslash or a control character. Bytes above the
+/// lowest hit may be set wrongly (a borrow runs upwards), the lowest never is: only that one may be used.
+fn special_bytes(word: u64) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const TOPS: u64 = ONES << 7;
+    let zero_in = |x: u64| x.wrapping_sub(ONES) & !x & TOPS;
+    let below_space = word.wrapping_sub(ONES * 0x20) & !word & TOPS;
+    zero_in(word ^ ONES * b'"' as u64) | zero_in(word ^ ONES * b'\\' as u64) | below_space
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn whole(text: &[u8]) -> Result<(), Flaw> {
+        let mut scan = Scan::new(text);
+        scan.value()?;
+        scan.end()
+    }
+
+    #[test]
+    fn accepts_and_refuses_as_the_standard_says() {
+        for good in [
+            "{}",
+            "[]",
+            " [ 1 , -0.5e+3 , true , null ] ",
+            r#""\u00e9\/\b""#,
+            r#""\ud83c\udf89""#,
+            "0",
+            "-0",
+            r#"{"a":{"b":[{}]}}"#,
+            "\"\u{7f}\u{2028}\"",
+        ] {
+            assert_eq!(whole(good.as_bytes()), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            "{",
+            "[1,]",
+            "{,}",
+            r#"{"a"}"#,
+            r#"{"a":}"#,
+            "01",
+            "1.",
+            "1e",
+            "+1",
+            "nul",
+            "\"\n\"",
+            r#""\x""#,
+            r#""\ud800""#,
+            r#""\udc00""#,
+            r#""\ud800\u0041""#,
+            r#""\u12g4""#,
+            "[1}",
+            "1 2",
+            "{\"a\":1,}",
+            "\"",
+        ] {
+            assert!(whole(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_hundred_thousand_levels_are_a_flaw_and_no_overflow() {
+        let deep = "[".repeat(100_000);
+        assert!(matches!(whole(deep.as_bytes()), Err(Flaw::TooDeep { .. })));
+        let fits = format!("{}{}", "[".repeat(126), "]".repeat(126));
+        assert_eq!(whole(fits.as_bytes()), Ok(()));
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_serde_json(text in r#"([\[\]{}:,"\\0-9a-fntu.eE+\- ]|\\u[dD][89abAB][0-9]{2}|"a":){0,24}"#) {
+            // serde_json refuses numbers that overflow an f64; that is no matter of grammar.
+            let theirs = serde_json::from_str::<serde_json::Value>(&text);
+            let range = theirs.as_ref().is_err_and(|e| e.to_string().contains("out of range"));
+            prop_assert!(range || whole(text.as_bytes()).is_ok() == theirs.is_ok(), "{text}: {theirs:?}");
+        }
+
+        #[test]
+        fn finds_the_first_special_byte(text in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let slow = text.iter().position(|&b| b == b'"' || b == b'\\' || b < 0x20).unwrap_or(text.len());
+            prop_assert_eq!(plain_run(&text, 0), slow);
+        }
+    }
+}

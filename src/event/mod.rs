@@ -1,0 +1,18 @@
+//! The record, the batch, and JSON as text.
+//!
+//! The innermost layer: it does no I/O, reads no clock and knows no runtime.
+
+mod batch;
+mod demand;
+mod invalid;
+pub mod json;
+mod origin;
+mod receipt;
+mod record;
+
+pub use batch::{Batch, Drops, Reason};
+pub use demand::Demand;
+pub use invalid::Invalid;
+pub use origin::{Origin, Stream};
+pub use receipt::{Acks, Share, Verdict};
+pub use record::{Event, Place};

@@ -1,0 +1,84 @@
+//! Where a record came from: the metadata that VRL reads as `%source`, `%offset`, `%id`, ...
+
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+use std::sync::Arc;
+
+/// What all records of one stream (one file, one connection, standard input) have in common.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Stream {
+    /// Id of the source component: `%source`.
+    pub source: String,
+    /// Path of the file, where it was one: `%file`.
+    pub file: Option<String>,
+    /// What tells this stream from others of the same source, the same after a restart where the source can know it:
+    /// a file's fingerprint. Part of `%id`.
+    pub fingerprint: u64,
+}
+
+/// Where one record was read, and when. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    stream: Arc<Stream>,
+    offset: u64,
+    received_ms: u64,
+}
+
+impl Origin {
+    /// `offset` counts bytes from the start of the stream, `received_ms` milliseconds since 1970 in UTC.
+    pub fn new(stream: Arc<Stream>, offset: u64, received_ms: u64) -> Origin {
+        Origin { stream, offset, received_ms }
+    }
+
+    /// For events that come from no source: tests, benches.
+    pub fn nowhere() -> Origin {
+        Origin::new(Arc::default(), 0, 0)
+    }
+
+    /// The stream it was read from.
+    pub fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// Offset of the record's first byte in its stream: `%offset`.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// When the record was read, in milliseconds since 1970, UTC: `%received` (there as RFC 3339 text).
+    pub fn received_ms(&self) -> u64 {
+        self.received_ms
+    }
+
+    /// `%id`: a hash of source, fingerprint and offset in 32 hexadecimal digits, so that a store downstream can tell
+    /// a repeat from a new record.
+    pub fn id(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update((self.stream.source.len() as u64).to_be_bytes());
+        hash.update(self.stream.source.as_bytes());
+        hash.update(self.stream.fingerprint.to_be_bytes());
+        hash.update(self.offset.to_be_bytes());
+        hash.finalize().iter().take(16).fold(String::with_capacity(32), |mut id, byte| {
+            // Writing to a String can't fail.
+            write!(id, "{byte:02x}").unwrap_or_default();
+            id
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_depends_on_each_part_of_where_it_was_read() {
+        let id = |source: &str, fingerprint, offset| {
+            Origin::new(Arc::new(Stream { source: source.into(), file: None, fingerprint }), offset, 5).id()
+        };
+        let ids = [id("a", 0, 0), id("b", 0, 0), id("a", 1, 0), id("a", 0, 1)];
+        let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
+        assert_eq!(distinct.len(), 4);
+        assert_eq!(id("a", 0, 0), ids[0]);
+        assert_eq!(ids[0].len(), 32);
+    }
+}

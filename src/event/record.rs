@@ -1,0 +1,445 @@
+//! The event: one log record as JSON text with a shallow index over it.
+//!
+//! A record keeps the bytes it came in (shared with its batch) and the spans of its members at the top and inside
+//! `metadata`; those are all that the transforms of the mission look at. A member that is set gets its text attached
+//! behind, in `extra`; the line itself is never rewritten. Encoding is concatenation of spans.
+//!
+//! VRL works on a tree. When the first VRL component touches an event, `Event` will turn into a `vrl::value::Value`
+//! and stay one until it is encoded: a second variant behind the same methods (see ARCHITECTURE.md).
+
+use super::json::scan::{Piece, Scan};
+use super::json::{Escapes, Flaw, Json, string};
+use super::origin::Origin;
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+/// Where a member stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// At the top of the record: `message`, `time`, `severity`, ...
+    Top,
+    /// Inside `metadata`.
+    Metadata,
+}
+
+/// A piece of `text` or `extra` of at most 512 MiB. The top bit of `start` says which of the two, the two top bits
+/// of `len` hold the [`Escapes`]: a member is 16 bytes, and an event has a dozen.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    start: u32,
+    len: u32,
+}
+
+const IN_EXTRA: u32 = 1 << 31;
+const ESCAPES_SHIFT: u32 = 30;
+
+impl Span {
+    fn new(piece: Piece, in_extra: bool) -> Span {
+        let escapes = match piece.escapes {
+            Escapes::None => 0,
+            Escapes::Short => 1,
+            Escapes::Free => 2,
+        };
+        let flag = if in_extra { IN_EXTRA } else { 0 };
+        Span {
+            start: piece.start as u32 | flag,
+            len: (piece.end - piece.start) as u32 | escapes << ESCAPES_SHIFT,
+        }
+    }
+
+    fn escapes(self) -> Escapes {
+        match self.len >> ESCAPES_SHIFT {
+            0 => Escapes::None,
+            1 => Escapes::Short,
+            _ => Escapes::Free,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    /// The name as JSON text without its quotes. Always in canonical form, so that names compare as bytes.
+    name: Span,
+    value: Span,
+}
+
+type Members = SmallVec<[Member; 6]>;
+
+/// One log record. See the [module](self) for how it is held.
+#[derive(Clone, Debug)]
+pub struct Event {
+    text: Bytes,
+    extra: Vec<u8>,
+    top: Members,
+    metadata: Members,
+    /// Where `metadata` stands among the members at the top, if it is an object; its own span is not used.
+    metadata_at: Option<u32>,
+    origin: Origin,
+}
+
+impl Event {
+    /// An event without members.
+    pub fn new(origin: Origin) -> Event {
+        let (top, metadata) = (Members::new(), Members::new());
+        Event { text: Bytes::new(), extra: Vec::new(), top, metadata, metadata_at: None, origin }
+    }
+
+    /// Indexes `text`, which has to be UTF-8 and one JSON object, white space around it allowed.
+    ///
+    /// Of two members of one name the last counts, as in every common parser: what we judge by is what a reader of
+    /// our output sees.
+    pub fn from_json(text: Bytes, origin: Origin) -> Result<Event, Flaw> {
+        let mut event = Event { text, ..Event::new(origin) };
+        let text = event.text.clone();
+        let mut scan = Scan::new(&text);
+        scan.expect(b'{', "`{`")?;
+        event.scan_members(&mut scan, Place::Top)?;
+        scan.end()?;
+        Ok(event)
+    }
+
+    /// Takes the members of an object whose `{` is behind us, and its `}`.
+    fn scan_members(&mut self, scan: &mut Scan<'_>, place: Place) -> Result<(), Flaw> {
+        if scan.take(b'}') {
+            return Ok(());
+        }
+        loop {
+            let piece = scan.name()?;
+            let name = self.canonical_name(piece);
+            let known = self.position_of(place, name);
+            let is_metadata = place == Place::Top && self.bytes(name) == b"metadata";
+            if is_metadata {
+                self.metadata.clear();
+                self.metadata_at = None;
+            }
+            let value = if is_metadata && scan.next_token() == Some(b'{') {
+                scan.expect(b'{', "`{`")?;
+                let start = scan.offset() - 1;
+                self.scan_members(scan, Place::Metadata)?;
+                self.metadata_at = Some(known.unwrap_or(self.top.len()) as u32);
+                Piece { start, end: scan.offset(), escapes: Escapes::None }
+            } else {
+                scan.value()?
+            };
+            self.put(place, known, Member { name, value: Span::new(value, false) });
+            if !scan.take(b',') {
+                return scan.expect(b'}', "`,` or `}`");
+            }
+        }
+    }
+
+    /// A name that came with escapes is written anew in canonical form, behind the record.
+    fn canonical_name(&mut self, piece: Piece) -> Span {
+        if piece.escapes == Escapes::None {
+            return Span::new(piece, false);
+        }
+        let text = self.text.get(piece.start..piece.end).unwrap_or_default();
+        let mut name = Vec::with_capacity(text.len());
+        string::unescape_into(text, &mut name);
+        self.attach(|extra| string::escape_into(&name, extra), Escapes::None)
+    }
+
+    fn attach(&mut self, write: impl FnOnce(&mut Vec<u8>), escapes: Escapes) -> Span {
+        let start = self.extra.len();
+        write(&mut self.extra);
+        Span::new(Piece { start, end: self.extra.len(), escapes }, true)
+    }
+
+    fn bytes(&self, span: Span) -> &[u8] {
+        let start = (span.start & !IN_EXTRA) as usize;
+        let end = start + (span.len & ((1 << ESCAPES_SHIFT) - 1)) as usize;
+        let buffer = if span.start & IN_EXTRA == 0 { &self.text[..] } else { &self.extra[..] };
+        buffer.get(start..end).unwrap_or_default()
+    }
+
+    fn list(&self, place: Place) -> &Members {
+        match place {
+            Place::Top => &self.top,
+            Place::Metadata => &self.metadata,
+        }
+    }
+
+    fn list_mut(&mut self, place: Place) -> &mut Members {
+        match place {
+            Place::Top => &mut self.top,
+            Place::Metadata => &mut self.metadata,
+        }
+    }
+
+    fn position(&self, place: Place, name: &str) -> Option<usize> {
+        self.list(place).iter().position(|member| self.bytes(member.name) == name.as_bytes())
+    }
+
+    fn position_of(&self, place: Place, name: Span) -> Option<usize> {
+        let name = self.bytes(name);
+        self.list(place).iter().position(|member| self.bytes(member.name) == name)
+    }
+
+    fn put(&mut self, place: Place, known: Option<usize>, member: Member) {
+        let list = self.list_mut(place);
+        match known.and_then(|at| list.get_mut(at)) {
+            Some(old) => *old = member,
+            None => list.push(member),
+        }
+    }
+
+    /// The value of a member. `metadata` itself is reached through its members only.
+    pub fn get(&self, place: Place, name: &str) -> Option<Json<'_>> {
+        let at = self.position(place, name)?;
+        if place == Place::Top && self.metadata_at == Some(at as u32) {
+            return None;
+        }
+        let value = self.list(place).get(at)?.value;
+        Some(Json::new(self.bytes(value), value.escapes()))
+    }
+
+    /// Whether there is such a member.
+    pub fn has(&self, place: Place, name: &str) -> bool {
+        self.position(place, name).is_some()
+    }
+
+    /// Names and values in the order of the record; at the top without `metadata`.
+    pub fn members(&self, place: Place) -> impl Iterator<Item = (&[u8], Json<'_>)> {
+        let skipped = if place == Place::Top { self.metadata_at.map(|at| at as usize) } else { None };
+        self.list(place).iter().enumerate().filter(move |(at, _)| Some(*at) != skipped).map(|(_, member)| {
+            (self.bytes(member.name), Json::new(self.bytes(member.value), member.value.escapes()))
+        })
+    }
+
+    /// Sets a member to the JSON value that `write` appends: in the place of the old one, or behind the others.
+    ///
+    /// What is written has to be one valid JSON value in canonical form (see [`string`]). A `metadata` that is no
+    /// object becomes one, with the old value under its own name.
+    pub fn set(&mut self, place: Place, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
+        if place == Place::Metadata {
+            self.ensure_metadata();
+        }
+        let known = self.position(place, name);
+        let name = self.attach(|extra| string::escape_into(name.as_bytes(), extra), Escapes::None);
+        let start = self.extra.len();
+        write(&mut self.extra);
+        let is_string = self.extra.get(start) == Some(&b'"');
+        let escapes =
+            if is_string { escapes_in(self.extra.get(start..).unwrap_or_default()) } else { Escapes::None };
+        let value = Span::new(Piece { start, end: self.extra.len(), escapes }, true);
+        if place == Place::Top && known.is_some() && known == self.metadata_at.map(|at| at as usize) {
+            self.metadata.clear();
+            self.metadata_at = None;
+        }
+        self.put(place, known, Member { name, value });
+    }
+
+    /// Sets a member to a string, given as UTF-8.
+    pub fn set_string(&mut self, place: Place, name: &str, string: &[u8]) {
+        self.set(place, name, |out| string::quote_into(string, out));
+    }
+
+    /// Makes sure that there is a `metadata` object, be it an empty one.
+    pub fn ensure_metadata(&mut self) {
+        if self.metadata_at.is_some() {
+            return;
+        }
+        let name = self.attach(|extra| extra.extend_from_slice(b"metadata"), Escapes::None);
+        let known = self.position_of(Place::Top, name);
+        if let Some(old) = known.and_then(|at| self.top.get(at)).copied() {
+            self.metadata.push(old);
+        }
+        self.metadata_at = Some(known.unwrap_or(self.top.len()) as u32);
+        self.put(Place::Top, known, Member { name, value: name });
+    }
+
+    /// Takes a member away.
+    pub fn remove(&mut self, place: Place, name: &str) {
+        if let Some(at) = self.position(place, name) {
+            self.keep_positions(place, |list| {
+                list.remove(at);
+            });
+        }
+    }
+
+    /// Keeps the members that are named, in the order of `names`.
+    pub fn select(&mut self, place: Place, names: &[String]) {
+        let order: SmallVec<[usize; 12]> =
+            names.iter().filter_map(|name| self.position(place, name)).collect();
+        self.keep_positions(place, |list| {
+            *list = order.iter().filter_map(|&at| list.get(at)).copied().collect()
+        });
+    }
+
+    /// Puts the members that are named in front, in the order of `names`; the others follow as they stood.
+    pub fn bring_forward(&mut self, place: Place, names: &[&str]) {
+        let mut order: SmallVec<[usize; 12]> =
+            names.iter().filter_map(|name| self.position(place, name)).collect();
+        if order.iter().enumerate().all(|(wanted, &at)| wanted == at) {
+            return;
+        }
+        order.extend(
+            (0..self.list(place).len()).filter(|at| !order.contains(at)).collect::<SmallVec<[usize; 12]>>(),
+        );
+        self.keep_positions(place, |list| {
+            *list = order.iter().filter_map(|&at| list.get(at)).copied().collect()
+        });
+    }
+
+    /// Gives a member another name; one that had it before goes.
+    pub fn rename(&mut self, place: Place, from: &str, to: &str) {
+        if from == to || !self.has(place, from) {
+            return;
+        }
+        self.remove(place, to);
+        let name = self.attach(|extra| string::escape_into(to.as_bytes(), extra), Escapes::None);
+        if let Some(at) = self.position(place, from)
+            && let Some(member) = self.list_mut(place).get_mut(at)
+        {
+            member.name = name;
+        }
+    }
+
+    /// Changes a list of members and finds `metadata` again afterwards.
+    fn keep_positions(&mut self, place: Place, change: impl FnOnce(&mut Members)) {
+        let was_object = self.metadata_at.is_some();
+        change(self.list_mut(place));
+        if place == Place::Top && was_object {
+            self.metadata_at = self.position(Place::Top, "metadata").map(|at| at as u32);
+        }
+    }
+
+    /// Appends the record as one line of JSON, without a newline at its end.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        out.push(b'{');
+        for (at, member) in self.top.iter().enumerate() {
+            self.write_name(at, member, out);
+            if self.metadata_at != Some(at as u32) {
+                self.write_value(member, out);
+                continue;
+            }
+            out.push(b'{');
+            for (at, member) in self.metadata.iter().enumerate() {
+                self.write_name(at, member, out);
+                self.write_value(member, out);
+            }
+            out.push(b'}');
+        }
+        out.push(b'}');
+    }
+
+    fn write_name(&self, at: usize, member: &Member, out: &mut Vec<u8>) {
+        out.extend_from_slice(if at == 0 { b"\"" } else { b",\"" });
+        out.extend_from_slice(self.bytes(member.name));
+        out.extend_from_slice(b"\":");
+    }
+
+    fn write_value(&self, member: &Member, out: &mut Vec<u8>) {
+        let text = self.bytes(member.value);
+        // White space between tokens may hold line ends where the record was no single line (an HTTP body).
+        if !matches!(text.first(), Some(b'{' | b'[')) || memchr::memchr2(b'\n', b'\r', text).is_none() {
+            return out.extend_from_slice(text);
+        }
+        out.extend(text.iter().map(|&b| if matches!(b, b'\n' | b'\r') { b' ' } else { b }));
+    }
+
+    /// Where the record was read.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Bytes that this event holds on to, for limits on memory.
+    pub fn size_bytes(&self) -> usize {
+        self.text.len() + self.extra.len() + size_of::<Event>()
+    }
+
+    /// Lets go of the buffer that the record came in, by a copy of the record alone: for events that are held back.
+    pub fn detach(&mut self) {
+        self.text = Bytes::copy_from_slice(&self.text);
+    }
+}
+
+/// What escapes a string in canonical form holds.
+fn escapes_in(text: &[u8]) -> Escapes {
+    match memchr::memchr(b'\\', text) {
+        None => Escapes::None,
+        Some(_) if memchr::memmem::find(text, b"\\u").is_some() => Escapes::Free,
+        Some(_) => Escapes::Short,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    fn event(text: &str) -> Event {
+        Event::from_json(Bytes::copy_from_slice(text.as_bytes()), Origin::nowhere()).unwrap()
+    }
+
+    fn json_of(event: &Event) -> String {
+        let mut out = Vec::new();
+        event.write_json(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn members_are_found_set_renamed_and_removed() {
+        let mut e = event(r#" {"message":"hi","metadata":{"a":1,"b":"x\ny"},"severity":"info"} "#);
+        assert!(e.get(Place::Top, "message").unwrap().is("hi"));
+        assert!(e.get(Place::Metadata, "b").unwrap().is("x\ny"));
+        assert!(e.get(Place::Top, "metadata").is_none());
+        e.set_string(Place::Metadata, "a", b"\"two\"");
+        e.set_string(Place::Top, "time", b"now");
+        e.rename(Place::Metadata, "b", "c");
+        assert_eq!(
+            json_of(&e),
+            r#"{"message":"hi","metadata":{"a":"\"two\"","c":"x\ny"},"severity":"info","time":"now"}"#
+        );
+        e.bring_forward(Place::Top, &["message", "time"]);
+        e.remove(Place::Top, "severity");
+        e.select(Place::Metadata, &["c".into(), "a".into()]);
+        assert_eq!(json_of(&e), r#"{"message":"hi","time":"now","metadata":{"c":"x\ny","a":"\"two\""}}"#);
+    }
+
+    #[test]
+    fn of_two_members_of_one_name_the_last_counts_however_it_is_written() {
+        let e =
+            event(r#"{"metadata":{"code":"a"},"m":1,"metadata":{"c\u006fde":"b","code":"c"},"\u006d":2}"#);
+        assert_eq!(json_of(&e), r#"{"metadata":{"code":"c"},"m":2}"#);
+        let e = event(r#"{"metadata":{"code":"a"},"metadata":7}"#);
+        assert_eq!(json_of(&e), r#"{"metadata":7}"#);
+        assert!(e.get(Place::Metadata, "code").is_none());
+    }
+
+    #[test]
+    fn metadata_that_is_no_object_is_kept_inside_a_new_one() {
+        let mut e = event(r#"{"metadata":"text"}"#);
+        e.set_string(Place::Metadata, "event", b"x");
+        assert_eq!(json_of(&e), r#"{"metadata":{"metadata":"text","event":"x"}}"#);
+    }
+
+    #[test]
+    fn line_ends_between_tokens_do_not_reach_the_output() {
+        assert_eq!(json_of(&event("{\"a\":[1,\r\n2],\n\"b\":\"\\n\"}")), r#"{"a":[1,  2],"b":"\n"}"#);
+    }
+
+    fn tree() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![any::<i32>().prop_map(|n| json!(n)), any::<String>().prop_map(Value::String)];
+        leaf.prop_recursive(3, 20, 5, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),
+                proptest::collection::btree_map("[a-c\"\u{e9}]{0,2}", inner, 0..4).prop_map(|m| json!(m)),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_goes_in_comes_out(
+            top in proptest::collection::btree_map("[a-d\n]{0,3}", tree(), 0..5),
+            metadata in proptest::collection::btree_map("[a-c]", tree(), 0..4),
+        ) {
+            let mut value = json!(top);
+            value["metadata"] = json!(metadata);
+            let back: Value = serde_json::from_str(&json_of(&event(&value.to_string()))).unwrap();
+            prop_assert_eq!(back, value);
+        }
+    }
+}
