@@ -1,2 +1,19 @@
 //! evaltrail turns the logs of a notebook server (Livebook) into an audit trail of code evaluation.
+//!
+//! The modules are layers: each uses only those above it in this list. See ARCHITECTURE.md.
+
 pub mod event;
+
+pub mod livebook;
+
+pub mod codec;
+
+pub mod transforms;
+
+pub mod delivery;
+
+pub mod sources;
+
+pub mod sinks;
+
+pub mod topology;

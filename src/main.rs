@@ -1,1 +1,2 @@
+//! The evaltrail program.
 fn main() {}

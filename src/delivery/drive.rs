@@ -1,0 +1,117 @@
+//! Drives one sink: takes batches from its queue, writes, flushes, retries, acknowledges.
+
+use super::meter::Meter;
+use super::queue::{Outlet, Queued};
+use super::retry::Backoff;
+use super::sink::{Sink, WriteError};
+use crate::event::{Event, Verdict};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Events that one flush may cover: under load, batches that have queued up share it.
+const FLUSH_EVENTS_MAX: usize = 4_096;
+const RETRY_INITIAL: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// How a sink ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Its queue was closed, and everything in it is written or rejected.
+    Drained,
+    /// Whoever read its output went away.
+    ReaderGone,
+}
+
+/// One sink with its queue.
+pub struct SinkDriver {
+    /// Id of the sink, for its messages.
+    pub id: String,
+    /// What it writes to.
+    pub sink: Box<dyn Sink>,
+    /// Where its batches come from.
+    pub queue: Outlet,
+    /// Its counters.
+    pub meter: Arc<Meter>,
+}
+
+/// What became of one operation, retries included.
+enum Outcome {
+    Done,
+    Refused,
+    Gone,
+}
+
+impl SinkDriver {
+    /// Runs until the queue is closed and empty.
+    pub async fn run(mut self) -> Ended {
+        let mut taken: Vec<Queued> = Vec::new();
+        while let Some(first) = self.queue.next().await {
+            let mut events = first.batch.events.len();
+            taken.push(first);
+            while events < FLUSH_EVENTS_MAX
+                && let Some(next) = self.queue.next_now()
+            {
+                events += next.batch.events.len();
+                taken.push(next);
+            }
+            let mut verdicts = Vec::with_capacity(taken.len());
+            for queued in &taken {
+                match self.write(&queued.batch.events).await {
+                    Outcome::Done => verdicts.push(Verdict::Delivered),
+                    Outcome::Refused => verdicts.push(Verdict::Rejected),
+                    Outcome::Gone => return Ended::ReaderGone,
+                }
+            }
+            match self.flush().await {
+                Outcome::Done => {}
+                Outcome::Refused => verdicts.fill(Verdict::Rejected),
+                Outcome::Gone => return Ended::ReaderGone,
+            }
+            for (queued, verdict) in taken.drain(..).zip(verdicts) {
+                let events = queued.batch.events.len() as u64;
+                match verdict {
+                    Verdict::Delivered => self.meter.count_out(events),
+                    Verdict::Rejected | Verdict::Lost => self.meter.count_rejected(events),
+                }
+                queued.batch.resolve(verdict);
+            }
+        }
+        Ended::Drained
+    }
+
+    async fn write(&mut self, events: &[Event]) -> Outcome {
+        self.retry(Some(events)).await
+    }
+
+    async fn flush(&mut self) -> Outcome {
+        self.retry(None).await
+    }
+
+    /// Writes `events`, or flushes where there are none to write, until it works or never will.
+    async fn retry(&mut self, events: Option<&[Event]>) -> Outcome {
+        let mut backoff = Backoff::new(RETRY_INITIAL, RETRY_MAX);
+        loop {
+            let done = match events {
+                Some(events) => self.sink.write(events).await,
+                None => self.sink.flush().await,
+            };
+            match done {
+                Ok(()) => return Outcome::Done,
+                Err(WriteError::Gone) => return Outcome::Gone,
+                Err(WriteError::Permanent(why)) => {
+                    tracing::error!(sink = self.id, "rejected: {why}");
+                    return Outcome::Refused;
+                }
+                Err(WriteError::Transient(why)) => {
+                    let wait = backoff.next_wait();
+                    tracing::warn!(
+                        sink = self.id,
+                        retry_in_ms = wait.as_millis() as u64,
+                        "can't write: {why}"
+                    );
+                    tokio::time::sleep(wait).await;
+                }
+            }
+        }
+    }
+}

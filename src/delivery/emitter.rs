@@ -1,0 +1,78 @@
+//! How a source sends batches on and hears what became of them.
+
+use super::meter::Meter;
+use super::queue::Inlet;
+use crate::event::{Acks, Batch, Event, Share, Verdict};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// What a source sends at once: one acknowledgement covers all of it.
+#[derive(Debug, Default)]
+pub struct Emission {
+    /// For the main output.
+    pub events: Vec<Event>,
+    /// For the port `faults`.
+    pub faults: Vec<Event>,
+    /// When it was received, in milliseconds since 1970, UTC.
+    pub now_ms: u64,
+}
+
+/// A source's outputs. Dropping it is how a source says that it has ended.
+#[derive(Clone)]
+pub struct Emitter {
+    main: Vec<Inlet>,
+    faults: Vec<Inlet>,
+    meter: Arc<Meter>,
+}
+
+/// Nobody takes events any more: the pipeline is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closed;
+
+/// What is to be heard of an emission.
+pub struct Receipt(oneshot::Receiver<Verdict>);
+
+impl Receipt {
+    /// Waits for the worst verdict of all consumers. Fails closed: what was forgotten is `Lost`.
+    pub async fn verdict(self) -> Verdict {
+        self.0.await.unwrap_or(Verdict::Lost)
+    }
+}
+
+impl Emitter {
+    /// An emitter for these consumers; `meter` belongs to the source.
+    pub fn new(main: Vec<Inlet>, faults: Vec<Inlet>, meter: Arc<Meter>) -> Emitter {
+        Emitter { main, faults, meter }
+    }
+
+    /// Sends to all consumers, waiting for room.
+    pub async fn send(&self, emission: Emission) -> Receipt {
+        let (heard, receipt) = oneshot::channel();
+        // The source may not wait for its verdict (standard input does not): nothing to do about a send that fails.
+        let share = Share::new(move |verdict| heard.send(verdict).map(drop).unwrap_or_default());
+        let Emission { events, faults, now_ms } = emission;
+        self.meter.count_out(events.len() as u64);
+        if self.faults.is_empty() {
+            self.meter.count_dropped("fault", faults.len() as u64);
+        } else {
+            self.meter.count_out(faults.len() as u64);
+            fan_out(&self.faults, Batch::new(faults, now_ms, Acks::of(share.clone()))).await;
+        }
+        fan_out(&self.main, Batch::new(events, now_ms, Acks::of(share))).await;
+        Receipt(receipt)
+    }
+}
+
+/// Gives `batch` to every consumer; resolves it where it is empty or nobody wants it.
+pub(crate) async fn fan_out(consumers: &[Inlet], batch: Batch) {
+    let Some((last, others)) = consumers.split_last() else {
+        return batch.resolve(Verdict::Delivered);
+    };
+    if batch.events.is_empty() {
+        return batch.resolve(Verdict::Delivered);
+    }
+    for consumer in others {
+        consumer.send(batch.split()).await;
+    }
+    last.send(batch).await;
+}

@@ -1,0 +1,81 @@
+//! Counters of one component. At rest, `events_in = events_out + dropped + rejected` holds for each.
+
+use crate::event::{Drops, Reason};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Counters that only ever grow.
+#[derive(Debug, Default)]
+pub struct Meter {
+    events_in: AtomicU64,
+    events_out: AtomicU64,
+    events_rejected: AtomicU64,
+    bytes_in: AtomicU64,
+    dropped: Mutex<Drops>,
+    faults: Mutex<BTreeMap<String, u64>>,
+}
+
+/// What a [`Meter`] has counted so far.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Totals {
+    /// Records that a source has seen, skipped ones and faults included; events that came in elsewhere.
+    pub events_in: u64,
+    /// Events that went on: to the next component, or to where a sink writes.
+    pub events_out: u64,
+    /// Events that a sink refused for good.
+    pub events_rejected: u64,
+    /// Bytes that a source has read.
+    pub bytes_in: u64,
+    /// Events dropped on purpose, by reason.
+    pub dropped: Drops,
+    /// Records that could not be decoded, by reason; they are part of `dropped` where nobody consumes them.
+    pub faults: BTreeMap<String, u64>,
+}
+
+impl Meter {
+    /// Counts events that came in.
+    pub fn count_in(&self, events: u64) {
+        self.events_in.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// Counts events that went on.
+    pub fn count_out(&self, events: u64) {
+        self.events_out.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// Counts events that a sink refused for good.
+    pub fn count_rejected(&self, events: u64) {
+        self.events_rejected.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// Counts bytes that were read.
+    pub fn count_bytes_in(&self, bytes: u64) {
+        self.bytes_in.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts events dropped for `reason`.
+    pub fn count_dropped(&self, reason: Reason, events: u64) {
+        if events > 0 {
+            *self.dropped.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += events;
+        }
+    }
+
+    /// Counts a record that could not be decoded.
+    pub fn count_fault(&self, reason: &str) {
+        *self.faults.lock().unwrap_or_else(PoisonError::into_inner).entry(reason.to_owned()).or_default() +=
+            1;
+    }
+
+    /// The counters as they stand.
+    pub fn totals(&self) -> Totals {
+        Totals {
+            events_in: self.events_in.load(Ordering::Relaxed),
+            events_out: self.events_out.load(Ordering::Relaxed),
+            events_rejected: self.events_rejected.load(Ordering::Relaxed),
+            bytes_in: self.bytes_in.load(Ordering::Relaxed),
+            dropped: self.dropped.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            faults: self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What the framework does for every component: queues, acknowledgements, retries, metrics, shutdown.
+//!
+//! A source emits batches and hears a verdict for each; a sink writes and says whether a failure is permanent.
+//! Everything in between is here, and knows no concrete source or sink.
+
+pub mod clock;
+mod drive;
+mod emitter;
+mod meter;
+mod queue;
+mod retry;
+mod shutdown;
+mod sink;
+
+pub use drive::{Ended, SinkDriver};
+pub use emitter::{Closed, Emission, Emitter, Receipt};
+pub use meter::{Meter, Totals};
+pub use queue::{Inlet, Limits, Outlet, Queued, WhenFull, queue};
+pub use retry::Backoff;
+pub use shutdown::{Shutdown, ShutdownTrigger};
+pub use sink::{Sink, WriteError};
+
+use crate::event::Demand;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// A future behind a pointer, as traits that are objects need it.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a source gets from the topology.
+pub struct SourceContext {
+    /// Its id in the config.
+    pub id: String,
+    /// Where its events go.
+    pub out: Emitter,
+    /// Says when to stop reading.
+    pub shutdown: Shutdown,
+    /// What the consumers of its main output can use.
+    pub demand: Demand,
+    /// Whether every record has to be checked, also one that nobody wants: somebody consumes the faults, or the run
+    /// is to fail on one.
+    pub faults_wanted: bool,
+    /// Its counters.
+    pub meter: Arc<Meter>,
+}

@@ -1,0 +1,114 @@
+//! A bounded queue of batches in front of a component that runs on its own.
+//!
+//! Bounded three ways: batches, events, and bytes, so that neither a flood of small batches nor a few huge records
+//! fills the memory. What is taken out still counts until it is dropped: work in progress is part of the bound.
+
+use super::meter::Meter;
+use crate::event::{Batch, Verdict};
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+/// Batches that may wait in one queue.
+const QUEUE_BATCHES_MAX: usize = 64;
+
+/// What a full queue does with the next batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// Lets the sender wait: back-pressure up to the source.
+    #[default]
+    Block,
+    /// Drops it, counted as `buffer_full`.
+    DropNewest,
+}
+
+/// How much a queue holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Events at most; a single larger batch still passes, alone.
+    pub events_max: u32,
+    /// Bytes at most, in KiB; likewise.
+    pub kib_max: u32,
+    /// What happens beyond.
+    pub when_full: WhenFull,
+}
+
+/// The end that takes batches in; clones feed the same queue.
+#[derive(Clone)]
+pub struct Inlet {
+    sender: mpsc::Sender<Queued>,
+    events: Arc<Semaphore>,
+    kib: Arc<Semaphore>,
+    limits: Limits,
+    meter: Arc<Meter>,
+}
+
+/// The end that batches come out of.
+pub struct Outlet(mpsc::Receiver<Queued>);
+
+/// A batch on its way, with its part in the queue's limits.
+pub struct Queued {
+    /// The batch itself.
+    pub batch: Batch,
+    _events: OwnedSemaphorePermit,
+    _kib: OwnedSemaphorePermit,
+}
+
+/// A queue with `limits`; `meter` belongs to the component behind it.
+pub fn queue(limits: Limits, meter: Arc<Meter>) -> (Inlet, Outlet) {
+    let (sender, receiver) = mpsc::channel(QUEUE_BATCHES_MAX);
+    let events = Arc::new(Semaphore::new(limits.events_max as usize));
+    let kib = Arc::new(Semaphore::new(limits.kib_max as usize));
+    (Inlet { sender, events, kib, limits, meter }, Outlet(receiver))
+}
+
+impl Inlet {
+    /// Puts `batch` in, waiting for room if that is what a full queue does. A queue whose other end is gone takes
+    /// nothing: the batch is dropped with its shares, which makes it `Lost`.
+    pub async fn send(&self, batch: Batch) {
+        self.meter.count_in(batch.events.len() as u64);
+        let events = (batch.events.len() as u64).min(u64::from(self.limits.events_max)) as u32;
+        let kib = (batch.size_bytes() as u64 / 1024).min(u64::from(self.limits.kib_max)) as u32;
+        let room = match self.limits.when_full {
+            WhenFull::Block => self.wait_for_room(events, kib).await,
+            WhenFull::DropNewest => self.find_room(events, kib),
+        };
+        let Some((events, kib)) = room else {
+            self.meter.count_dropped("buffer_full", batch.events.len() as u64);
+            return batch.resolve(Verdict::Delivered);
+        };
+        if self.sender.send(Queued { batch, _events: events, _kib: kib }).await.is_err() {
+            tracing::debug!("a queue's consumer is gone; its source will hear that the batch is lost");
+        }
+    }
+
+    async fn wait_for_room(
+        &self,
+        events: u32,
+        kib: u32,
+    ) -> Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
+        let events = Arc::clone(&self.events).acquire_many_owned(events).await.ok()?;
+        let kib = Arc::clone(&self.kib).acquire_many_owned(kib).await.ok()?;
+        Some((events, kib))
+    }
+
+    fn find_room(&self, events: u32, kib: u32) -> Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
+        if self.sender.capacity() == 0 {
+            return None;
+        }
+        let events = Arc::clone(&self.events).try_acquire_many_owned(events).ok()?;
+        let kib = Arc::clone(&self.kib).try_acquire_many_owned(kib).ok()?;
+        Some((events, kib))
+    }
+}
+
+impl Outlet {
+    /// The next batch; none when every inlet is gone and the queue is empty.
+    pub async fn next(&mut self) -> Option<Queued> {
+        self.0.recv().await
+    }
+
+    /// The next batch where one is waiting.
+    pub fn next_now(&mut self) -> Option<Queued> {
+        self.0.try_recv().ok()
+    }
+}

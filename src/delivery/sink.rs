@@ -1,0 +1,27 @@
+//! The contract between the framework and a sink.
+
+use super::BoxFuture;
+use crate::event::Event;
+
+/// Writes events somewhere. Retries, queues, acknowledgements and metrics are the framework's: a sink only writes,
+/// and says of a failure whether to try again makes sense.
+pub trait Sink: Send {
+    /// Takes `events`, in order. They need not have arrived before [`Sink::flush`] is through. After a
+    /// [`WriteError::Transient`] it is called again with the same events.
+    fn write<'a>(&'a mut self, events: &'a [Event]) -> BoxFuture<'a, Result<(), WriteError>>;
+
+    /// Makes sure that everything written so far has arrived; acknowledgements go out after it. Called again after a
+    /// [`WriteError::Transient`], it goes on where it stopped.
+    fn flush(&mut self) -> BoxFuture<'_, Result<(), WriteError>>;
+}
+
+/// Why a write failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WriteError {
+    /// It may work later: the framework tries again.
+    Transient(String),
+    /// It never will: the events are rejected.
+    Permanent(String),
+    /// Whoever read is gone for good, as `head` is when it has seen enough: the run ends quietly.
+    Gone,
+}

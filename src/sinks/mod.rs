@@ -1,0 +1,15 @@
+//! Sinks: where events go. One file or folder each; they know neither each other nor the topology.
+
+use crate::delivery::Sink;
+use crate::event::Invalid;
+
+/// The options of a sink, as written in a config.
+pub trait SinkConfig: Send + Sync {
+    /// Makes the sink. Nothing is opened before the first write.
+    fn build(&self) -> Result<Box<dyn Sink>, Invalid>;
+
+    /// The names of its ports.
+    fn ports(&self) -> Vec<String> {
+        Vec::new()
+    }
+}

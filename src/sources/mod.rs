@@ -1,0 +1,24 @@
+//! Sources: where records come from. One file or folder each; they know neither each other nor the topology.
+
+use crate::delivery::SourceContext;
+use crate::event::Invalid;
+use std::future::Future;
+use std::pin::Pin;
+
+/// A running source: ends when its input does, or soon after [`SourceContext::shutdown`] says so. An error is a
+/// failure of the component as a whole.
+pub type Task = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+/// The options of a source, as written in a config.
+pub trait SourceConfig: Send + Sync {
+    /// Makes the source. Nothing is opened before the task is first polled.
+    fn build(&self, cx: SourceContext) -> Result<Task, Invalid>;
+
+    /// The names of its ports besides the main output.
+    fn ports(&self) -> Vec<String> {
+        vec![FAULTS.to_owned()]
+    }
+}
+
+/// The port that what can't be decoded leaves by.
+pub const FAULTS: &str = "faults";

@@ -1,0 +1,60 @@
+//! The plan: what a config asks for, as data.
+
+use crate::sinks::SinkConfig;
+use crate::sources::SourceConfig;
+use crate::transforms::TransformConfig;
+use std::time::Duration;
+
+/// An output of a component: its main one, or a port.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OutputId {
+    /// Id of the component.
+    pub component: String,
+    /// Name of the port; none for the main output.
+    pub port: Option<String>,
+}
+
+impl std::fmt::Display for OutputId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.port {
+            None => write!(f, "{}", self.component),
+            Some(port) => write!(f, "{}.{port}", self.component),
+        }
+    }
+}
+
+/// One component with its id, its place in the graph and its options.
+pub struct Node<C: ?Sized> {
+    /// Unique in the config.
+    pub id: String,
+    /// The `type` it was declared with.
+    pub kind: &'static str,
+    /// What it consumes; globs are resolved. Empty for a source.
+    pub inputs: Vec<OutputId>,
+    /// Its options.
+    pub config: Box<C>,
+}
+
+/// A whole pipeline, checked: every input exists and there is no cycle.
+pub struct Plan {
+    /// In the order of their ids.
+    pub sources: Vec<Node<dyn SourceConfig>>,
+    /// In the order of their ids.
+    pub transforms: Vec<Node<dyn TransformConfig>>,
+    /// In the order of their ids.
+    pub sinks: Vec<Node<dyn SinkConfig>>,
+    /// How long a shutdown may take until what is left is given up.
+    pub shutdown_timeout: Duration,
+}
+
+impl Plan {
+    /// Ids of all components, sorted.
+    pub fn ids(&self) -> Vec<&str> {
+        let sources = self.sources.iter().map(|node| node.id.as_str());
+        let transforms = self.transforms.iter().map(|node| node.id.as_str());
+        let sinks = self.sinks.iter().map(|node| node.id.as_str());
+        let mut ids: Vec<&str> = sources.chain(transforms).chain(sinks).collect();
+        ids.sort_unstable();
+        ids
+    }
+}

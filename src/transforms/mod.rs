@@ -1,0 +1,54 @@
+//! Transforms: pure functions over a batch, one file each.
+//!
+//! A transform reads no clock and does no I/O: a batch says when it was received. Whoever holds events back says
+//! until when ([`Transform::wake_at`]); the topology then hands it an empty batch with the time, and a last one at
+//! the end of the stream.
+
+use crate::event::{Batch, Demand, Event, Invalid};
+
+/// One stage of a pipeline.
+pub trait Transform: Send {
+    /// Works on `batch` in place. What leaves the main path is dropped by [`Batch::retain`] (counted), or sent to a
+    /// port.
+    fn apply(&mut self, batch: &mut Batch, ports: &mut Ports);
+
+    /// When it has to be called even though no batch comes, in milliseconds since 1970, UTC.
+    fn wake_at(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// The options of a transform, as written in a config.
+pub trait TransformConfig: Send + Sync {
+    /// Makes the transform.
+    fn build(&self) -> Result<Box<dyn Transform>, Invalid>;
+
+    /// What it can use of its input, where its own consumers can use `downstream`.
+    fn demand(&self, downstream: Demand) -> Demand;
+
+    /// The names of its ports besides the main output.
+    fn ports(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Where a transform puts events that leave the main path by name.
+#[derive(Debug, Default)]
+pub struct Ports {
+    sent: Vec<(String, Vec<Event>)>,
+}
+
+impl Ports {
+    /// Sends `event` to the port `name`, one of [`TransformConfig::ports`].
+    pub fn send(&mut self, name: &str, event: Event) {
+        match self.sent.iter_mut().find(|(port, _)| port == name) {
+            Some((_, events)) => events.push(event),
+            None => self.sent.push((name.to_owned(), vec![event])),
+        }
+    }
+
+    /// What was sent since the last call, by port.
+    pub fn take(&mut self) -> Vec<(String, Vec<Event>)> {
+        std::mem::take(&mut self.sent)
+    }
+}
