@@ -4,7 +4,7 @@
 //! cuts a long message and marks it ` (truncated)`; the literal then has no end.
 
 use super::MESSAGE;
-use super::inspect::{Extent, Literal, read_literal, write_literal};
+use super::inspect::{Extent, Form, Literal, read_literal, write_literal};
 
 /// How the text format marks a message that it has cut.
 const TRUNCATED: &[u8] = b" (truncated)";
@@ -18,17 +18,16 @@ pub struct Legacy<'a> {
     pub code: Literal,
 }
 
-/// Reads a message; none where it is no legacy message. One that begins as such and goes wrong inside the literal is
-/// one, with what could be read and [`Extent::Broken`].
+/// Reads a message; none where it is no legacy message. One that begins as such and goes wrong behind the mode, or
+/// inside the literal, is one, with what could be read and [`Extent::Broken`]: somebody evaluated something.
 pub fn read_legacy(message: &[u8]) -> Option<Legacy<'_>> {
     let (mode, text) = split_legacy(message)?;
-    let mut code = match read_literal(text) {
-        Some(code) => code,
-        None => return None,
-    };
+    let nothing =
+        || Literal { bytes: Vec::new(), form: Form::String { chars: 0 }, extent: Extent::Broken, len: 0 };
+    let mut code = read_literal(text).unwrap_or_else(nothing);
     if code.extent == Extent::Broken && text.ends_with(TRUNCATED) {
         let cut = text.len() - TRUNCATED.len();
-        code = read_literal(text.get(..cut).unwrap_or_default())?;
+        code = read_literal(text.get(..cut).unwrap_or_default()).unwrap_or_else(nothing);
     } else if !text.get(code.len..).unwrap_or_default().iter().all(u8::is_ascii_whitespace) {
         code.extent = Extent::Broken;
     }
@@ -36,13 +35,13 @@ pub fn read_legacy(message: &[u8]) -> Option<Legacy<'_>> {
 }
 
 /// The mode, and the text from the literal on.
-pub fn split_legacy(message: &[u8]) -> Option<(&[u8], &[u8])> {
+fn split_legacy(message: &[u8]) -> Option<(&[u8], &[u8])> {
     let rest = message.strip_prefix(MESSAGE.as_bytes())?;
     let rest = space(rest)?.strip_prefix(b"Session mode:")?.trim_ascii_start();
     let mode_len = rest.iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
     let (mode, rest) = rest.split_at_checked(mode_len)?;
-    let text = space(rest)?.strip_prefix(b"Code:")?.trim_ascii_start();
-    (!mode.is_empty()).then_some((mode, text))
+    let text = space(rest).and_then(|rest| rest.strip_prefix(b"Code:")).unwrap_or_default();
+    (!mode.is_empty()).then_some((mode, text.trim_ascii_start()))
 }
 
 /// Takes white space, of which there has to be some.
@@ -87,7 +86,6 @@ mod tests {
             "Evaluating code\n",
             "Evaluating codes\n  Session mode: a\n  Code: \"\"",
             "Evaluating code\n  Session mode: \n  Code: \"\"",
-            "Evaluating code\n  Session mode: app\n  Code: nil",
             "x",
         ] {
             assert_eq!(read_legacy(message.as_bytes()), None, "{message}");
@@ -103,6 +101,8 @@ mod tests {
             ("\"abc\\u20 (truncated)", "abc", Extent::Broken),
             ("<<97, 98, 9 (truncated)", "ab", Extent::Broken),
             ("\"abc\" and more", "abc", Extent::Broken),
+            ("nil", "", Extent::Broken),
+            ("", "", Extent::Broken),
         ] {
             let message = format!("Evaluating code\n  Session mode: app\n  Code: {code}");
             let legacy = read_legacy(message.as_bytes()).unwrap();
