@@ -1,5 +1,7 @@
 //! Sources: where records come from. One file or folder each; they know neither each other nor the topology.
 
+pub mod demo_logs;
+
 use crate::delivery::SourceContext;
 use crate::event::Invalid;
 use std::future::Future;
