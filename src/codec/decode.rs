@@ -9,7 +9,31 @@ use serde::Deserialize;
 use std::sync::Arc;
 
 /// The default of `max_record_bytes`.
-pub const RECORD_BYTES_MAX: usize = 4 * 1024 * 1024;
+const RECORD_BYTES: usize = 4 * 1024 * 1024;
+
+/// A limit on the length of a record: from 1 KiB to 512 MiB, in bytes.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "u64")]
+pub struct RecordBytes(pub usize);
+
+impl Default for RecordBytes {
+    fn default() -> RecordBytes {
+        RecordBytes(RECORD_BYTES)
+    }
+}
+
+impl TryFrom<u64> for RecordBytes {
+    type Error = String;
+
+    fn try_from(bytes: u64) -> Result<RecordBytes, String> {
+        match usize::try_from(bytes) {
+            Ok(bytes @ 1024..=0x2000_0000) => Ok(RecordBytes(bytes)),
+            _ => {
+                Err(format!("{bytes} is out of range: a record may be limited to 1024 up to 536870912 bytes"))
+            }
+        }
+    }
+}
 
 /// How lines become events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -53,7 +77,7 @@ impl Settings {
     /// For records that all are wanted.
     pub fn new(decoding: Decoding) -> Settings {
         let Decoding { codec, timezone: zone } = decoding;
-        let max_record_bytes = RECORD_BYTES_MAX;
+        let max_record_bytes = RECORD_BYTES;
         Settings { codec, zone, max_record_bytes, demand: Demand::Everything, check_all: false }
     }
 }
