@@ -2,4 +2,4 @@
 
 mod plan;
 
-pub use plan::{Node, OutputId, Plan};
+pub use plan::{Node, OutputId, Plan, QUEUE_KIB_MAX};

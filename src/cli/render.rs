@@ -1,0 +1,79 @@
+//! How diagnostics look on a screen: the only place that knows the library which draws them.
+
+use crate::config::{Diagnostic, Place, Severity, Source};
+use annotate_snippets::{
+    Annotation, AnnotationKind, Group, Level, Renderer, Snippet, normalize_untrusted_str as clean,
+};
+use std::ops::Range;
+
+/// Draws `diagnostics`, whose places refer to `sources`, one below the other, with their count in the last line.
+/// Empty where there are none.
+pub fn render(diagnostics: &[Diagnostic], sources: &[Source], coloured: bool) -> String {
+    let renderer = if coloured { Renderer::styled() } else { Renderer::plain() };
+    let mut text = String::new();
+    for diagnostic in diagnostics {
+        text.push_str(renderer.render(&[group(diagnostic, sources)]).trim_end());
+        text.push_str("\n\n");
+    }
+    if !diagnostics.is_empty() {
+        text.push_str(&count(diagnostics, sources));
+        text.push('\n');
+    }
+    text
+}
+
+fn group<'a>(diagnostic: &'a Diagnostic, sources: &'a [Source]) -> Group<'a> {
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let mut group = Group::with_title(level.primary_title(clean(&diagnostic.title)));
+    let primary =
+        diagnostic.at.iter().map(|place| (place, diagnostic.label.as_str(), AnnotationKind::Primary));
+    let more = diagnostic.more.iter().map(|(place, label)| (place, label.as_str(), AnnotationKind::Context));
+    let marks: Vec<(&Place, &str, AnnotationKind)> = primary.chain(more).collect();
+    // One drawing for each file, that of the token to blame first.
+    let mut files: Vec<usize> = Vec::new();
+    for (place, ..) in &marks {
+        if !files.contains(&place.file) {
+            files.push(place.file);
+        }
+    }
+    for file in files {
+        let Some(source) = sources.get(file) else { continue };
+        let own = marks.iter().filter(|(place, ..)| place.file == file);
+        let own = own.map(|(place, label, kind)| mark(source, place, label, *kind));
+        group = group.element(Snippet::source(&source.text).path(clean(&source.name)).annotations(own));
+    }
+    match &diagnostic.help {
+        Some(help) => group.element(Level::HELP.message(clean(help))),
+        None => group,
+    }
+}
+
+fn mark<'a>(source: &Source, place: &Place, label: &str, kind: AnnotationKind) -> Annotation<'a> {
+    let label = (!label.is_empty()).then(|| clean(label));
+    kind.span(inside(&source.text, &place.span)).label(label)
+}
+
+/// `span`, where `text` has it; its end where not, which takes a place in another text than this.
+fn inside(text: &str, span: &Range<usize>) -> Range<usize> {
+    if text.get(span.clone()).is_some() { span.clone() } else { text.len()..text.len() }
+}
+
+/// "5 errors, 1 warning in evaltrail.toml".
+fn count(diagnostics: &[Diagnostic], sources: &[Source]) -> String {
+    let of = |severity, noun: &str| {
+        let count = diagnostics.iter().filter(|one| one.severity == severity).count();
+        let plural = if count == 1 { "" } else { "s" };
+        (count > 0).then(|| format!("{count} {noun}{plural}"))
+    };
+    let counts: Vec<String> =
+        [of(Severity::Error, "error"), of(Severity::Warning, "warning")].into_iter().flatten().collect();
+    let place = match sources {
+        [] => String::new(),
+        [source] => format!(" in {}", clean(&source.name)),
+        _ => format!(" in {} files", sources.len()),
+    };
+    format!("{}{place}", counts.join(", "))
+}
