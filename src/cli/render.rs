@@ -77,3 +77,77 @@ fn count(diagnostics: &[Diagnostic], sources: &[Source]) -> String {
     };
     format!("{}{place}", counts.join(", "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    fn sources() -> Vec<Source> {
+        let source = |name: &str, text: &str| Source { name: name.to_owned(), text: text.to_owned() };
+        vec![
+            source("a.toml", "[sources.é]\ntype = \"stdni\"\n"),
+            source("b.toml", "\n[sinks.é]\ntype = \"console\""),
+        ]
+    }
+
+    #[test]
+    fn the_token_is_underlined_and_the_other_place_shown() {
+        let diagnostics = [
+            Diagnostic::error("unknown type `stdni`")
+                .at(Place::new(0, 20..27), "there is no such source")
+                .help("did you mean `stdin`?".to_owned()),
+            Diagnostic::error("the id `é` is given twice")
+                .at(Place::new(1, 8..10), "defined again here")
+                .also(Place::new(0, 9..11), "first defined here"),
+            Diagnostic::warning("nothing to say"),
+        ];
+        expect![[r#"
+            error: unknown type `stdni`
+             --> a.toml:2:8
+              |
+            2 | type = "stdni"
+              |        ^^^^^^^ there is no such source
+              |
+              = help: did you mean `stdin`?
+
+            error: the id `é` is given twice
+             --> b.toml:2:8
+              |
+            2 | [sinks.é]
+              |        ^ defined again here
+              |
+             ::: a.toml:1:10
+              |
+            1 | [sources.é]
+              |          - first defined here
+
+            warning: nothing to say
+
+            2 errors, 1 warning in 2 files
+        "#]]
+        .assert_eq(&render(&diagnostics, &sources(), false));
+    }
+
+    #[test]
+    fn a_single_file_is_named_in_the_count() {
+        let text = render(&[Diagnostic::error("x"), Diagnostic::error("y")], &sources()[..1], false);
+        assert!(text.ends_with("2 errors in a.toml\n"), "{text}");
+        assert_eq!(render(&[], &sources(), false), "");
+    }
+
+    #[test]
+    fn colours_are_asked_for_and_control_characters_are_made_visible() {
+        let diagnostics = [Diagnostic::error("a \u{1b}[31mred\u{1b}[0m title")];
+        assert!(render(&diagnostics, &sources(), true).contains('\u{1b}'));
+        assert!(!render(&diagnostics, &sources(), false).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn places_at_and_beyond_the_end_do_no_harm() {
+        for span in [26..27, 27..27, 28..28, 500..700, 10..11] {
+            let diagnostic = Diagnostic::error("x").at(Place::new(0, span.clone()), "here");
+            assert!(render(&[diagnostic], &sources(), false).contains("a.toml"), "{span:?}");
+        }
+    }
+}

@@ -72,12 +72,15 @@ pub(super) struct Component {
     pub inputs: Vec<Input>,
     pub limits: Limits,
     pub options: Options,
+    /// Whether a part of its options is unknown.
+    pub is_opaque: bool,
 }
 
 impl Component {
     /// The names of its ports; none where they are not known.
     pub fn ports(&self) -> Option<Vec<String>> {
         match &self.options {
+            _ if self.is_opaque => None,
             Options::Source(_, config) => Some(config.ports()),
             Options::Transform(_, config) => Some(config.ports()),
             Options::Sink(_, config) => Some(config.ports()),
@@ -158,7 +161,8 @@ impl Reader<'_> {
         let inputs = if role == Role::Source { Vec::new() } else { self.inputs(&common) };
         let limits = self.limits(role, &common);
         let options = self.options(role, &common, &own);
-        Some(Component { id, role, header, inputs, limits, options })
+        let is_opaque = own.is_opaque();
+        Some(Component { id, role, header, inputs, limits, options, is_opaque })
     }
 
     fn error(&mut self, title: String, span: Range<usize>, label: impl Into<String>, help: Option<String>) {
@@ -196,7 +200,10 @@ impl Reader<'_> {
                     let place = Place::new(self.file, item.span.clone());
                     inputs.push(Input { text: text.clone(), place });
                 }
-                Value::Hole => {}
+                Value::Hole => {
+                    let place = Place::new(self.file, item.span.clone());
+                    inputs.push(Input { text: Text { opaque: true, ..Text::default() }, place });
+                }
                 _ => {
                     let label = format!("expected a string, found {}", item.noun());
                     self.error("wrong type of `inputs`".to_owned(), item.span.clone(), label, None);

@@ -24,7 +24,7 @@ impl<'a> Reader<'a> {
             Value::Float(value) => visitor.visit_f64(*value),
             Value::Boolean(value) => visitor.visit_bool(*value),
             Value::Date => Err(wrong_type(self.0.noun(), &visitor)),
-            Value::Array(items) => visitor.visit_seq(Items(items.iter())),
+            Value::Array(items) => all_of(items, visitor),
             Value::Table(entries) => visitor.visit_map(Entries { rest: entries.iter(), value: None }),
             Value::Hole => visitor.visit_str(HOLE_TEXT),
         };
@@ -78,6 +78,19 @@ fn integer<'de, V: Visitor<'de>>(value: i128, visitor: V) -> Result<V::Value, Fa
         visitor.visit_u64(value)
     } else {
         Err(Fault::invalid_value(Unexpected::Other("a huge number"), &visitor))
+    }
+}
+
+/// Reads an array that the visitor has to take all of.
+fn all_of<'de, V: Visitor<'de>>(items: &[Item], visitor: V) -> Result<V::Value, Fault> {
+    let mut rest = Items(items.iter());
+    let read = visitor.visit_seq(&mut rest)?;
+    match rest.0.len() {
+        0 => Ok(read),
+        left => {
+            let expected = format!("{} items", items.len() - left);
+            Err(Fault::invalid_length(items.len(), &expected.as_str()))
+        }
     }
 }
 

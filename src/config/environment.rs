@@ -174,7 +174,7 @@ fn replace(
         (None, otherwise, Environment::Of(_)) => {
             let label = match otherwise {
                 Otherwise::Message(message) if !message.is_empty() => (*message).to_owned(),
-                _ => "not set in the environment".to_owned(),
+                _ => "there is no value for it".to_owned(),
             };
             let help = format!("set it, or give a default: `${{{name}:-default}}`");
             let title = format!("the variable `{name}` is not set");
@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(
             trouble("a ${ONE} b ${TWO:?give the second}"),
             [
-                (2..8, "the variable `ONE` is not set".to_owned(), "not set in the environment".to_owned()),
+                (2..8, "the variable `ONE` is not set".to_owned(), "there is no value for it".to_owned()),
                 (11..34, "the variable `TWO` is not set".to_owned(), "give the second".to_owned()),
             ]
         );

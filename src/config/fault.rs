@@ -134,11 +134,12 @@ fn quotes(message: &str, secret: &str) -> bool {
     if pieces.any(|piece| message.contains(&String::from_iter(piece))) {
         return true;
     }
-    let Ok(number) = String::from_iter(&secret).trim().parse::<f64>() else {
+    let secret: String = secret.into_iter().filter(|c| *c != '_').collect();
+    let Ok(number) = secret.trim().parse::<f64>() else {
         return false;
     };
-    let words = message.split(|c: char| !c.is_ascii_alphanumeric() && !".+-".contains(c));
-    words.filter_map(|word| word.trim_end_matches('.').parse::<f64>().ok()).any(|other| other == number)
+    let words = message.split(|c: char| !c.is_ascii_digit() && !".+-e".contains(c));
+    words.filter_map(|word| word.trim_matches(['.', 'e']).parse::<f64>().ok()).any(|other| other == number)
 }
 
 /// How serde's words for what it expected read to people; `expected` is the text of an [`Expected`].
@@ -254,6 +255,8 @@ mod tests {
             ("starts with HUNT", "hunter2"),
             ("50 is too much", "5e1"),
             ("at most 1, not 7.", "7"),
+            ("at most 100, not 1000", " 1_000"),
+            ("7s is too long", "007"),
             ("bad: x", "x"),
         ] {
             assert!(quotes(message, secret), "{message} {secret}");

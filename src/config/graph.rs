@@ -214,6 +214,9 @@ impl<'a> Graph<'a> {
     }
 
     fn loose_ends(&self, diagnostics: &mut Vec<Diagnostic>) {
+        if self.components.iter().flat_map(|one| &one.inputs).any(|input| input.text.opaque) {
+            return;
+        }
         for (index, component) in self.components.iter().enumerate() {
             if component.role != Role::Sink && !self.consumed.contains(&index) {
                 let noun = component.role.noun();

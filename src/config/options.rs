@@ -161,7 +161,7 @@ fn describe(fault: &Fault, table: &Item, owner: Owner<'_>) -> Diagnostic {
             let known: Vec<&str> = valid.iter().chain(common).copied().collect();
             Diagnostic::error(format!("unknown option `{name}`"))
                 .at(place, format!("not an option of {whose}"))
-                .help(suggest::help(name, &known, "the options are"))
+                .help(misplaced(name, is_top).or_else(|| suggest::help(name, &known, "the options are")))
         }
         Kind::Missing(name) => Diagnostic::error(format!("the option `{name}` is missing")).at(
             place,
@@ -170,6 +170,15 @@ fn describe(fault: &Fault, table: &Item, owner: Owner<'_>) -> Diagnostic {
         Kind::Repeated(name) => {
             Diagnostic::error(format!("`{name}` stands twice")).at(place, "the same option by another name")
         }
+    }
+}
+
+/// Help for a common key where it does not belong.
+fn misplaced(name: &str, is_top: bool) -> Option<String> {
+    match name {
+        "inputs" if is_top => Some("only transforms and sinks have `inputs`".to_owned()),
+        "buffer" if is_top => Some("only sinks have a `buffer`".to_owned()),
+        _ => None,
     }
 }
 

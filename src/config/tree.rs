@@ -263,7 +263,7 @@ mod tests {
         let names: Vec<&str> = item.entries().iter().map(|entry| entry.name.as_str()).collect();
         assert_eq!(names, ["z", "a", "m"]);
         assert!(matches!(item.at_path("m.k").unwrap().value, Value::Integer(255)));
-        assert_eq!(item.get("m").unwrap().item.span, 28..31);
+        assert_eq!(item.get("m").unwrap().item.span, 27..30);
     }
 
     #[test]

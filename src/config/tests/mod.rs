@@ -1,155 +1,12 @@
 //! The layer as a whole, over components made for the purpose.
 
+mod anything;
+mod components;
+
 use super::*;
-use crate::delivery::{Sink, SourceContext, WhenFull};
-use crate::event::{Demand, Invalid};
-use crate::sinks::SinkConfig;
-use crate::sources::{SourceConfig, Task};
-use crate::transforms::{Transform, TransformConfig};
+use crate::delivery::WhenFull;
+use components::TESTED;
 use expect_test::{Expect, expect};
-use serde::Deserialize;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Demo {
-    _format: Format,
-    count: Option<u64>,
-    #[serde(default)]
-    rate: Fraction,
-    on: Option<bool>,
-    size: Option<u16>,
-    decoding: Option<Decoding>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Format {
-    LivebookJson,
-    LivebookText,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(try_from = "f64")]
-struct Fraction(f64);
-
-impl TryFrom<f64> for Fraction {
-    type Error = String;
-
-    fn try_from(value: f64) -> Result<Fraction, String> {
-        let is_in = (0.0..=1.0).contains(&value);
-        if is_in { Ok(Fraction(value)) } else { Err(format!("must be from 0 to 1, not {value}")) }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Decoding {
-    codec: Format,
-    timezone: String,
-}
-
-impl SourceConfig for Demo {
-    fn build(&self, _: SourceContext) -> Result<Task, Invalid> {
-        Err(Invalid::new("", "never built"))
-    }
-
-    fn ports(&self) -> Vec<String> {
-        // Also tells what was read, to the test that asks.
-        let decoding = self.decoding.as_ref().map(|one| matches!(one.codec, Format::LivebookText));
-        let zone = self.decoding.as_ref().map(|one| &one.timezone);
-        vec![
-            "faults".to_owned(),
-            format!("{:?} {} {:?} {:?} {decoding:?} {zone:?}", self.count, self.rate.0, self.on, self.size),
-        ]
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Pass {
-    #[serde(default)]
-    ports: Vec<String>,
-}
-
-struct Passing;
-
-impl Transform for Passing {
-    fn apply(&mut self, _: &mut crate::event::Batch, _: &mut crate::transforms::Ports) {}
-}
-
-impl TransformConfig for Pass {
-    fn build(&self) -> Result<Box<dyn Transform>, Invalid> {
-        match self.ports.iter().position(|port| port.contains(' ')) {
-            Some(index) => {
-                let invalid =
-                    Invalid::new(&format!("ports[{index}]"), format!("{:?} has a space", self.ports[index]));
-                Err(invalid.help("use `_`"))
-            }
-            None => Ok(Box::new(Passing)),
-        }
-    }
-
-    fn demand(&self, downstream: Demand) -> Demand {
-        downstream
-    }
-
-    fn ports(&self) -> Vec<String> {
-        self.ports.clone()
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Out {
-    uri: String,
-    _token: String,
-    #[serde(default)]
-    _headers: BTreeMap<String, String>,
-}
-
-impl SinkConfig for Out {
-    fn build(&self) -> Result<Box<dyn Sink>, Invalid> {
-        match self.uri.starts_with("http") {
-            true => Ok(Box::new(Nowhere)),
-            false => Err(Invalid::new("uri", format!("{} is no address", self.uri))),
-        }
-    }
-
-    fn ports(&self) -> Vec<String> {
-        vec!["rejected".to_owned()]
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Null {}
-
-impl SinkConfig for Null {
-    fn build(&self) -> Result<Box<dyn Sink>, Invalid> {
-        Ok(Box::new(Nowhere))
-    }
-}
-
-struct Nowhere;
-
-impl Sink for Nowhere {
-    fn write<'a>(
-        &'a mut self,
-        _: &'a [crate::event::Event],
-    ) -> crate::delivery::BoxFuture<'a, Result<(), crate::delivery::WriteError>> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn flush(&mut self) -> crate::delivery::BoxFuture<'_, Result<(), crate::delivery::WriteError>> {
-        Box::pin(async { Ok(()) })
-    }
-}
-
-static TESTED: Registry<'static> = Registry {
-    sources: &[source::<Demo>("demo", "makes records up")],
-    transforms: &[transform::<Pass>("pass", "does nothing")],
-    sinks: &[sink::<Null>("null", "forgets"), sink::<Out>("out", "sends")],
-};
 
 fn variable(name: &str) -> Option<String> {
     let value = match name {
@@ -193,7 +50,8 @@ fn check_all(texts: &[&str], environment: Environment<'_>, expected: &Expect) {
     let mut seen = String::new();
     for one in diagnostics {
         let at = one.at.as_ref().map(place).unwrap_or_default();
-        seen.push_str(&format!("{at}\n    {:?}: {}: {}\n", one.severity, one.title, one.label));
+        let label = if one.label.is_empty() { String::new() } else { format!(": {}", one.label) };
+        seen.push_str(&format!("{at}\n    {:?}: {}{label}\n", one.severity, one.title));
         one.more.iter().for_each(|(more, label)| seen.push_str(&format!("    {}: {label}\n", place(more))));
         one.help.iter().for_each(|help| seen.push_str(&format!("    help: {help}\n")));
     }
@@ -253,7 +111,9 @@ size = 70_001
 decoding.codec = \"xml\"
 decoding.zone = \"UTC\"
 ";
-    check(&format!("{text}{NULL}"), &expect![[r#"
+    check(
+        &format!("{text}{NULL}"),
+        &expect![[r#"
         0.toml:3 "livebook_jsn"
             Error: invalid value of `_format`: `livebook_jsn` is none of its values
             help: did you mean `livebook_json`?
@@ -276,7 +136,8 @@ decoding.zone = \"UTC\"
         0.toml:10 zone
             Error: unknown option `zone`: not an option of `decoding`
             help: the options are `codec`, `timezone`
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -302,13 +163,16 @@ fn what_a_component_finds_itself_is_shown_at_its_key() {
         "{DEMO}[transforms.t]\ntype = \"pass\"\ninputs = [\"demo\"]\nports = [\"fine\", \"not fine\"]
 [sinks.out]\ntype = \"out\"\ninputs = [\"t\"]\nuri = \"ftp\"\n_token = \"\"\n"
     );
-    check(&text, &expect![[r#"
+    check(
+        &text,
+        &expect![[r#"
         0.toml:7 "not fine"
             Error: invalid value of `ports[1]`: "not fine" has a space
             help: use `_`
         0.toml:11 "ftp"
             Error: invalid value of `uri`: ftp is no address
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -334,48 +198,51 @@ inputs = [\"t\", \"t.${SECRET}\"]
 uri = \"${SECRET}\"
 _token = \"${SECRET} ${MISSING:?say who you are}\"
 ";
-    check(text, &expect![[r#"
-        0.toml:1 ${NONE}
-            Error: the variable `NONE` is not set: not set in the environment
-            help: set it, or give a default: `${NONE:-default}`
-        0.toml:4 "${SECRET}"
-            Error: invalid value of `_format`: what comes from the environment is none of its values
-            help: the values are `livebook_json`, `livebook_text`
-        0.toml:5 "${SECRET}"
-            Error: wrong type of `count`: expected a whole number, found a string
-            help: the value comes from `${SECRET}`
-        0.toml:6 "${SIZE}"
-            Error: invalid value of `rate`: what comes from the environment here is not valid
-            help: the value comes from `${SIZE}`
-        0.toml:7 "at ${SECRET}"
-            Error: wrong type of `on`: expected true or false, found a string
-            help: the value comes from `at ${SECRET}`
-        0.toml:8 "${SIZE}"
-            Error: invalid value of `size`: expected a whole number from 0 to 65535
-            help: the value comes from `${SIZE}`
-        0.toml:9 "${SECRET}"
-            Error: wrong type of `decoding`: expected a table, found a string
-            help: the value comes from `${SECRET}`
-        0.toml:10 [sources.other]
-            Warning: nothing consumes the source `other`: its events go nowhere
-            help: name it in the `inputs` of a sink or transform: `"other"`
-        0.toml:11 "${SECRET}"
-            Error: unknown type `${SECRET}`: there is no such source
-            help: the types are `demo`
-        0.toml:14 "${IN}"
-            Error: unknown input `${IN}`: there is no such component
-            help: the sources and transforms are `demo`, `other`
-        0.toml:15 "${SPACED}"
-            Error: invalid value of `ports[1]`: what comes from the environment here is not valid
-            help: use `_`
-        0.toml:18 "t.${SECRET}"
-            Error: unknown port `t.${SECRET}`: there is no such port
-        0.toml:19 "${SECRET}"
-            Error: invalid value of `uri`: what comes from the environment here is not valid
-        0.toml:20 ${MISSING:?say who you are}
-            Error: the variable `MISSING` is not set: say who you are
-            help: set it, or give a default: `${MISSING:-default}`
-    "#]]);
+    check(
+        text,
+        &expect![[r#"
+            0.toml:1 ${NONE}
+                Error: the variable `NONE` is not set: there is no value for it
+                help: set it, or give a default: `${NONE:-default}`
+            0.toml:4 "${SECRET}"
+                Error: invalid value of `_format`: what comes from the environment is none of its values
+                help: the values are `livebook_json`, `livebook_text`
+            0.toml:5 "${SECRET}"
+                Error: wrong type of `count`: expected a whole number, found a string
+                help: the value comes from `${SECRET}`
+            0.toml:6 "${SIZE}"
+                Error: invalid value of `rate`: what comes from the environment here is not valid
+                help: the value comes from `${SIZE}`
+            0.toml:7 "at ${SECRET}"
+                Error: wrong type of `on`: expected true or false, found a string
+                help: the value comes from `at ${SECRET}`
+            0.toml:8 "${SIZE}"
+                Error: invalid value of `size`: expected a whole number from 0 to 65535
+                help: the value comes from `${SIZE}`
+            0.toml:9 "${SECRET}"
+                Error: wrong type of `decoding`: expected a table, found a string
+                help: the value comes from `${SECRET}`
+            0.toml:10 [sources.other]
+                Warning: nothing consumes the source `other`: its events go nowhere
+                help: name it in the `inputs` of a sink or transform: `"other"`
+            0.toml:11 "${SECRET}"
+                Error: unknown type `${SECRET}`: there is no such source
+                help: the types are `demo`
+            0.toml:14 "${IN}"
+                Error: unknown input `${IN}`: there is no such component
+                help: the sources and transforms are `demo`, `other`
+            0.toml:15 "${SPACED}"
+                Error: invalid value of `ports[1]`: what comes from the environment here is not valid
+                help: use `_`
+            0.toml:18 "t.${SECRET}"
+                Error: unknown port `t.${SECRET}`: there is no such port
+            0.toml:19 "${SECRET}"
+                Error: invalid value of `uri`: what comes from the environment here is not valid
+            0.toml:20 ${MISSING:?say who you are}
+                Error: the variable `MISSING` is not set: say who you are
+                help: set it, or give a default: `${MISSING:-default}`
+        "#]],
+    );
 }
 
 #[test]
@@ -390,18 +257,29 @@ decoding = { codec = \"${CODEC:?needed}\", timezone = \"${ZONE}\" }
 [transforms.t]
 type = \"${TYPE}\"
 inputs = [\"demo\", \"${IN}\"]
+[transforms.u]
+type = \"pass\"
+inputs = [\"${IN}\", \"x${IN}\"]
+ports = [\"${PORT}\"]
+[transforms.unconsumed]
+type = \"pass\"
+inputs = [\"demo\"]
 [sinks.out]
 type = \"out\"
-inputs = [\"t.port\"]
+inputs = [\"t.port\", \"u.any\"]
 uri = \"${URI}\"
 _token = \"x${SECRET}\"
 ";
-    check_all(&[text], Environment::Absent, &expect![[r#"
+    check_all(
+        &[text],
+        Environment::Absent,
+        &expect![[r#"
         0.toml:5 "${SIZE:-7}"
             Error: invalid value of `rate`: must be from 0 to 1, not 7
         0.toml:6 "at ${SECRET}"
             Error: wrong type of `on`: expected true or false, found a string
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -411,60 +289,63 @@ fn wrong_common_keys_are_found() {
 [sources.\"a b\"]\n[sources]\nnone = 5\n[sinks.a]\ntype = \"nul\"\ninputs = []\nbuffer = {{ type = \"disk\", max_events = 0, size = 1 }}
 [sinks.b]\ntype = \"demo\"\ninputs = [5, \"demo\"]\nbuffer = 5\n[sinks.c]\ntype = 5\nbuffer.when_full = \"blok\"\n"
     );
-    check(&text, &expect![[r#"
-        0.toml:1 0
-            Error: invalid value of `shutdown_timeout_secs`: expected a whole number, 1 or more, found 0
-        0.toml:2 shutdown_timeout
-            Error: unknown option `shutdown_timeout`: not an option of the top level
-            help: did you mean `shutdown_timeout_secs`?
-        0.toml:3 api
-            Error: unknown option `api`: not an option of the top level
-            help: the options are `data_dir`, `shutdown_timeout_secs`, `sources`, `transforms`, `sinks`
-        0.toml:8 inputs
-            Error: unknown option `inputs`: not an option of `demo`
-            help: the options are `_format`, `count`, `rate`, `on`, `size`, `decoding`, `type`
-        0.toml:9 [sources."a b"]
-            Error: the option `type` is missing: which source is it?
-            help: the types are `demo`
-        0.toml:9 [sources."a b"]
-            Warning: nothing consumes the source `a b`: its events go nowhere
-            help: name it in the `inputs` of a sink or transform: `"a b"`
-        0.toml:9 "a b"
-            Error: `a b` can't be an id: not an id
-            help: an id has letters, digits, `_` and `-`
-        0.toml:11 5
-            Error: the source `none` is no table: expected a table, found a whole number
-            help: a source is declared by `[sources.none]`
-        0.toml:13 "nul"
-            Error: unknown type `nul`: there is no such sink
-            help: did you mean `null`?
-        0.toml:14 []
-            Error: `inputs` is empty: gets its events from nowhere
-            help: name what it consumes: `inputs = ["<id>"]`
-        0.toml:15 "disk"
-            Error: invalid value of `buffer.type`: `disk` is none of its values
-            help: the values are `memory`
-        0.toml:15 0
-            Error: invalid value of `buffer.max_events`: expected a whole number, 1 or more, found 0
-        0.toml:15 size
-            Error: unknown option `size`: not an option of `buffer`
-            help: the options are `type`, `max_events`, `when_full`
-        0.toml:17 "demo"
-            Error: unknown type `demo`: there is no such sink
-            help: it is a source: declare it by `[sources.<id>]`
-        0.toml:18 5
-            Error: wrong type of `inputs`: expected a string, found a whole number
-        0.toml:19 5
-            Error: wrong type of `buffer`: expected a table, found a whole number
-        0.toml:20 [sinks.c]
-            Error: the option `inputs` is missing: gets its events from nowhere
-            help: name what it consumes: `inputs = ["<id>"]`
-        0.toml:21 5
-            Error: wrong type of `type`: expected a string, found a whole number
-        0.toml:22 "blok"
-            Error: invalid value of `buffer.when_full`: `blok` is none of its values
-            help: did you mean `block`?
-    "#]]);
+    check(
+        &text,
+        &expect![[r#"
+            0.toml:1 0
+                Error: invalid value of `shutdown_timeout_secs`: expected a whole number, 1 or more, found 0
+            0.toml:2 shutdown_timeout
+                Error: unknown option `shutdown_timeout`: not an option of the top level
+                help: did you mean `shutdown_timeout_secs`?
+            0.toml:3 api
+                Error: unknown option `api`: not an option of the top level
+                help: the options are `data_dir`, `shutdown_timeout_secs`, `sources`, `transforms`, `sinks`
+            0.toml:8 inputs
+                Error: unknown option `inputs`: not an option of `demo`
+                help: only transforms and sinks have `inputs`
+            0.toml:9 [sources."a b"]
+                Error: the option `type` is missing: which source is it?
+                help: the types are `demo`
+            0.toml:9 [sources."a b"]
+                Warning: nothing consumes the source `a b`: its events go nowhere
+                help: name it in the `inputs` of a sink or transform: `"a b"`
+            0.toml:9 "a b"
+                Error: `a b` can't be an id: not an id
+                help: an id has letters, digits, `_` and `-`
+            0.toml:11 5
+                Error: the source `none` is no table: expected a table, found a whole number
+                help: a source is declared by `[sources.none]`
+            0.toml:13 "nul"
+                Error: unknown type `nul`: there is no such sink
+                help: did you mean `null`?
+            0.toml:14 []
+                Error: `inputs` is empty: gets its events from nowhere
+                help: name what it consumes: `inputs = ["<id>"]`
+            0.toml:15 "disk"
+                Error: invalid value of `buffer.type`: `disk` is none of its values
+                help: the values are `memory`
+            0.toml:15 0
+                Error: invalid value of `buffer.max_events`: expected a whole number, 1 or more, found 0
+            0.toml:15 size
+                Error: unknown option `size`: not an option of `buffer`
+                help: the options are `type`, `max_events`, `when_full`
+            0.toml:17 "demo"
+                Error: unknown type `demo`: there is no such sink
+                help: it is a source: declare it by `[sources.<id>]`
+            0.toml:18 5
+                Error: wrong type of `inputs`: expected a string, found a whole number
+            0.toml:19 5
+                Error: wrong type of `buffer`: expected a table, found a whole number
+            0.toml:20 [sinks.c]
+                Error: the option `inputs` is missing: gets its events from nowhere
+                help: name what it consumes: `inputs = ["<id>"]`
+            0.toml:21 5
+                Error: wrong type of `type`: expected a string, found a whole number
+            0.toml:22 "blok"
+                Error: invalid value of `buffer.when_full`: `blok` is none of its values
+                help: did you mean `block`?
+        "#]],
+    );
 }
 
 #[test]
@@ -473,14 +354,18 @@ fn the_same_id_twice_shows_both_places() {
         format!("shutdown_timeout_secs = 1\n{DEMO}[transforms.null]\ntype = \"pass\"\ninputs = [\"demo\"]\n");
     let second =
         format!("shutdown_timeout_secs = 2\n{NULL}[sinks.other]\ntype = \"null\"\ninputs = [\"null\"]\n");
-    check_all(&[&first, &second], Environment::Of(&variable), &expect![[r#"
+    check_all(
+        &[&first, &second],
+        Environment::Of(&variable),
+        &expect![[r#"
         1.toml:1 shutdown_timeout_secs
             Error: `shutdown_timeout_secs` is given twice: defined again here
             0.toml:1 shutdown_timeout_secs: first defined here
         1.toml:2 null
             Error: the id `null` is given twice: defined again here
             0.toml:5 null: first defined here
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -490,7 +375,9 @@ fn inputs_that_lead_nowhere_are_found() {
 [sinks.sink]\ntype = \"null\"\ninputs = [\"t.port\", \"nobody\", \"x*\", \"*.x\", \"out\", \"dmo.faults\"]
 [sinks.out]\ntype = \"out\"\nuri = \"http\"\n_token = \"\"\ninputs = [\"demo\"]\n"
     );
-    check(&text, &expect![[r#"
+    check(
+        &text,
+        &expect![[r#"
         0.toml:6 "dem"
             Error: unknown input `dem`: there is no such component
             help: did you mean `demo`?
@@ -522,7 +409,8 @@ fn inputs_that_lead_nowhere_are_found() {
         0.toml:9 "dmo.faults"
             Error: unknown input `dmo.faults`: there is no such component
             help: did you mean `demo.faults`?
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -532,7 +420,9 @@ fn rings_are_shown_whole() {
 [transforms.c]\ntype = \"pass\"\ninputs = [\"b\"]\n[transforms.self]\ntype = \"pass\"\ninputs = [\"self\"]
 [sinks.out]\ntype = \"out\"\nuri = \"http\"\n_token = \"\"\ninputs = [\"c\", \"out.rejected\"]\n"
     );
-    check(&text, &expect![[r#"
+    check(
+        &text,
+        &expect![[r#"
         0.toml:6 "c"
             Error: a ring of components: a → b → c → a: this closes the ring
             help: events would go round for ever: take one of these inputs away
@@ -542,47 +432,61 @@ fn rings_are_shown_whole() {
         0.toml:20 "out.rejected"
             Error: a ring of components: out → out: this closes the ring
             help: events would go round for ever: take one of these inputs away
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn loose_ends_are_warnings_and_nothing_at_all_is_an_error() {
     let text = format!("{DEMO}{NULL}[transforms.t]\ntype = \"pass\"\ninputs = [\"demo\"]\n");
-    check(&text, &expect![[r#"
+    check(
+        &text,
+        &expect![[r#"
         0.toml:7 [transforms.t]
             Warning: nothing consumes the transform `t`: its events go nowhere
             help: name it in the `inputs` of a sink or transform: `"t"`
-    "#]]);
-    check("", &expect![[r#"
+    "#]],
+    );
+    check(
+        "",
+        &expect![[r#"
 
-            Error: nothing to run: there is no source: 
-            help: declare one by `[sources.<id>]`
+                Error: nothing to run: there is no source
+                help: declare one by `[sources.<id>]`
 
-            Error: nothing to run: there is no sink: 
-            help: declare one by `[sinks.<id>]`
-    "#]]);
-    check("[[sources]]\n", &expect![[r#"
-        0.toml:1 sources
-            Error: `sources` is no table: expected a table, found an array
-            help: a source is declared by `[sources.<id>]`
+                Error: nothing to run: there is no sink
+                help: declare one by `[sinks.<id>]`
+        "#]],
+    );
+    check(
+        "[[sources]]\n",
+        &expect![[r#"
+            0.toml:1 sources
+                Error: `sources` is no table: expected a table, found an array
+                help: a source is declared by `[sources.<id>]`
 
-            Error: nothing to run: there is no source: 
-            help: declare one by `[sources.<id>]`
+                Error: nothing to run: there is no source
+                help: declare one by `[sources.<id>]`
 
-            Error: nothing to run: there is no sink: 
-            help: declare one by `[sinks.<id>]`
-    "#]]);
+                Error: nothing to run: there is no sink
+                help: declare one by `[sinks.<id>]`
+        "#]],
+    );
 }
 
 #[test]
 fn a_file_that_is_no_toml_hides_no_faults_of_another() {
     let broken = "[sources.demo\ntype = \n";
     let other = "[sinks.null]\ntype = \"nul\"\ninputs = [\"demo\"]\n";
-    check_all(&[broken, other], Environment::Of(&variable), &expect![[r#"
+    check_all(
+        &[broken, other],
+        Environment::Of(&variable),
+        &expect![[r#"
         0.toml:1 
             Error: this is not TOML: unclosed table, expected `]`
         1.toml:2 "nul"
             Error: unknown type `nul`: there is no such sink
             help: did you mean `null`?
-    "#]]);
+    "#]],
+    );
 }
