@@ -17,3 +17,7 @@ pub mod sources;
 pub mod sinks;
 
 pub mod topology;
+
+pub mod config;
+
+pub mod cli;

@@ -5,6 +5,6 @@ mod run;
 mod segment;
 mod wire;
 
-pub use plan::{Node, OutputId, Plan};
+pub use plan::{Node, OutputId, Plan, QUEUE_KIB_MAX};
 pub use run::{Outcome, Pipeline};
 pub use wire::Unbuildable;

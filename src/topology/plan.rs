@@ -1,9 +1,14 @@
 //! The plan: what a config asks for, as data.
 
+use crate::delivery::Limits;
 use crate::sinks::SinkConfig;
 use crate::sources::SourceConfig;
 use crate::transforms::TransformConfig;
+use std::path::PathBuf;
 use std::time::Duration;
+
+/// Bytes that the queue in front of a component holds at most, in KiB.
+pub const QUEUE_KIB_MAX: u32 = 8 * 1024;
 
 /// An output of a component: its main one, or a port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +36,8 @@ pub struct Node<C: ?Sized> {
     pub kind: &'static str,
     /// What it consumes; globs are resolved. Empty for a source.
     pub inputs: Vec<OutputId>,
+    /// How much the queue in front of it holds, where it has one: a sink does, a source does not.
+    pub limits: Limits,
     /// Its options.
     pub config: Box<C>,
 }
@@ -45,6 +52,8 @@ pub struct Plan {
     pub sinks: Vec<Node<dyn SinkConfig>>,
     /// How long a shutdown may take until what is left is given up.
     pub shutdown_timeout: Duration,
+    /// Where checkpoints and what can't be delivered are kept.
+    pub data_dir: Option<PathBuf>,
 }
 
 impl Plan {

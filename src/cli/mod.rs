@@ -1,0 +1,3 @@
+//! The screen: how what the library found is shown to people. No logic.
+
+pub mod render;

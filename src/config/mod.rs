@@ -1,0 +1,201 @@
+//! From text to plan.
+//!
+//! TOML is parsed once, into a tree that knows where everything stands. The common keys of a component are taken out,
+//! its `type` is looked up in the [registry](Registry), and the rest is read straight into the component's own
+//! options, by a deserializer of ours that keeps the places. All faults of all files come back together, in the order
+//! of the files, each with the exact token to blame and with what to do about it.
+//!
+//! Invariants: nothing here opens anything but the files that [`read`] is given; nothing is printed; the value of an
+//! environment variable is never part of a diagnostic, nor of the `Debug` text of anything in here.
+
+mod component;
+mod de;
+mod diagnostic;
+mod environment;
+mod fault;
+mod files;
+mod glob;
+mod graph;
+mod options;
+mod registry;
+mod suggest;
+mod syntax;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+pub use diagnostic::{Diagnostic, Place, Severity, Source};
+pub use environment::Environment;
+pub use files::read;
+pub use registry::{BUILTIN, Entry, Registry, SINKS, SOURCES, TRANSFORMS, sink, source, transform};
+
+use crate::topology::{Node, Plan};
+use component::{Component, Options, Reader, Role};
+use graph::Graph;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+use tree::Item;
+
+/// How long a shutdown may take where the config does not say.
+const SHUTDOWN_TIMEOUT_SECS_DEFAULT: u32 = 60;
+
+/// A config without errors.
+pub struct Loaded {
+    /// What it asks for. With [`Environment::Absent`] it is there to be looked at, not to be run: placeholders stand
+    /// for what is not known, and a component for which they will not do is missing.
+    pub plan: Plan,
+    /// What is hardly as meant, in the order of the files.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Merges `files` into one plan, with components out of `registry`.
+///
+/// # Errors
+///
+/// Everything that is wrong, warnings included, in the order of the files; at least one of them is an error. Places
+/// refer to `files` by index.
+pub fn load(
+    files: &[Source],
+    registry: &Registry<'_>,
+    environment: Environment<'_>,
+) -> Result<Loaded, Vec<Diagnostic>> {
+    let mut collected = Collected::default();
+    let mut is_readable = true;
+    for (file, source) in files.iter().enumerate() {
+        let parsed = syntax::parse(file, source, environment);
+        collected.diagnostics.extend(parsed.diagnostics);
+        match parsed.root {
+            Some(root) => collected.file(file, root, registry),
+            None => is_readable = false,
+        }
+    }
+    let Collected { components, top, mut diagnostics, .. } = collected;
+    // What seems to be missing may stand in a file that can't be read.
+    let inputs = if is_readable { connect(&components, &mut diagnostics) } else { Vec::new() };
+    diagnostic::sort(&mut diagnostics);
+    if diagnostics.iter().any(|one| one.severity == Severity::Error) {
+        return Err(diagnostics);
+    }
+    Ok(Loaded { plan: plan(components, inputs, top), warnings: diagnostics })
+}
+
+/// Options that belong to no component.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Top {
+    data_dir: Option<PathBuf>,
+    shutdown_timeout_secs: Option<NonZeroU32>,
+}
+
+/// What the files declare.
+#[derive(Default)]
+struct Collected {
+    components: Vec<Component>,
+    top: Top,
+    /// Where each id, and each option that belongs to no component, was defined first.
+    ids: BTreeMap<String, Place>,
+    keys: BTreeMap<String, Place>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Collected {
+    fn file(&mut self, file: usize, root: Item, registry: &Registry<'_>) {
+        let sections = Role::ALL.map(|(name, _)| name);
+        let (components, top) = root.split(&sections);
+        self.top(file, &top, &sections);
+        for (name, role) in Role::ALL {
+            let Some(section) = components.get(name) else { continue };
+            if !matches!(section.item.value, tree::Value::Table(_)) {
+                let place = Place::new(file, section.span.clone());
+                let label = format!("expected a table, found {}", section.item.noun());
+                let help = format!("a {} is declared by `[{name}.<id>]`", role.noun());
+                let title = format!("`{name}` is no table");
+                self.diagnostics.push(Diagnostic::error(title).at(place, label).help(help));
+            }
+            for entry in section.item.entries() {
+                let key = Place::new(file, entry.span.clone());
+                let mut reader = Reader { file, registry, diagnostics: &mut self.diagnostics };
+                let component = reader.read(role, entry.clone());
+                let title = format!("the id `{}` is given twice", entry.name);
+                let is_new = first(&mut self.ids, &entry.name, key, title, &mut self.diagnostics);
+                self.components.extend(component.filter(|_| is_new));
+            }
+        }
+    }
+
+    fn top(&mut self, file: usize, top: &Item, sections: &[&str]) {
+        for entry in top.entries() {
+            let place = Place::new(file, entry.span.clone());
+            let title = format!("`{}` is given twice", entry.name);
+            first(&mut self.keys, &entry.name, place, title, &mut self.diagnostics);
+        }
+        let owner = options::Owner { file, name: "the top level", common: sections };
+        let read = options::read(top, owner, options::deserialize::<Top>, &mut self.diagnostics);
+        let read = read.unwrap_or_default();
+        self.top.data_dir = self.top.data_dir.take().or(read.data_dir);
+        self.top.shutdown_timeout_secs = self.top.shutdown_timeout_secs.or(read.shutdown_timeout_secs);
+    }
+}
+
+/// Whether `name` is new; reports both places where it is not.
+fn first(
+    known: &mut BTreeMap<String, Place>,
+    name: &str,
+    place: Place,
+    title: String,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> bool {
+    let Some(before) = known.get(name) else {
+        known.insert(name.to_owned(), place);
+        return true;
+    };
+    let diagnostic = Diagnostic::error(title).at(place, "defined again here");
+    diagnostics.push(diagnostic.also(before.clone(), "first defined here"));
+    false
+}
+
+/// The resolved inputs of each component; finds what is wrong with the whole.
+fn connect(
+    components: &[Component],
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<Vec<crate::topology::OutputId>> {
+    for (section, role) in [("sources", Role::Source), ("sinks", Role::Sink)] {
+        if !components.iter().any(|one| one.role == role) {
+            let help = format!("declare one by `[{section}.<id>]`");
+            let title = format!("nothing to run: there is no {}", role.noun());
+            diagnostics.push(Diagnostic::error(title).help(help));
+        }
+    }
+    let graph = Graph::new(components, diagnostics);
+    (0..components.len()).map(|index| graph.inputs(index)).collect()
+}
+
+fn plan(components: Vec<Component>, inputs: Vec<Vec<crate::topology::OutputId>>, top: Top) -> Plan {
+    let default = NonZeroU32::new(SHUTDOWN_TIMEOUT_SECS_DEFAULT).unwrap_or(NonZeroU32::MIN);
+    let shutdown_secs = top.shutdown_timeout_secs.unwrap_or(default).get();
+    let mut plan = Plan {
+        sources: Vec::new(),
+        transforms: Vec::new(),
+        sinks: Vec::new(),
+        shutdown_timeout: Duration::from_secs(shutdown_secs.into()),
+        data_dir: top.data_dir,
+    };
+    for (component, inputs) in components.into_iter().zip(inputs) {
+        let Component { id, limits, options, .. } = component;
+        match options {
+            Options::Source(kind, config) => plan.sources.push(Node { id, kind, inputs, limits, config }),
+            Options::Transform(kind, config) => {
+                plan.transforms.push(Node { id, kind, inputs, limits, config })
+            }
+            Options::Sink(kind, config) => plan.sinks.push(Node { id, kind, inputs, limits, config }),
+            Options::Unknown => {}
+        }
+    }
+    plan.sources.sort_by(|a, b| a.id.cmp(&b.id));
+    plan.transforms.sort_by(|a, b| a.id.cmp(&b.id));
+    plan.sinks.sort_by(|a, b| a.id.cmp(&b.id));
+    plan
+}

@@ -1,0 +1,187 @@
+//! Reading a table into options, with all that is wrong in it.
+//!
+//! Serde stops at the first fault. So the faulty entry is taken out, and the table is read again, until nothing new
+//! is found. What is then missed because it was taken out is no fault; a needed option that was never there is
+//! replaced by a hole, so that the next one that is missing shows up too.
+
+use super::de::Reader;
+use super::diagnostic::{Diagnostic, Place};
+use super::fault::{At, Fault, Kind};
+use super::suggest;
+use super::tree::{Entry, Item, Value};
+use serde::de::DeserializeOwned;
+use std::collections::HashSet;
+
+/// Whose options are read.
+#[derive(Clone, Copy)]
+pub(super) struct Owner<'a> {
+    /// Index of its file.
+    pub file: usize,
+    /// What it is called in messages ("`stdin`").
+    pub name: &'a str,
+    /// Keys that it may have besides its own options.
+    pub common: &'a [&'a str],
+}
+
+/// Reads `table` with `make`, adding what is wrong to `diagnostics`. None where anything is, and where no value could
+/// be made because a part of the table is unknown.
+pub(super) fn read<T>(
+    table: &Item,
+    owner: Owner<'_>,
+    make: impl Fn(&Item) -> Result<T, Fault>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<T> {
+    let (missed, filled, hurt) = (HashSet::new(), HashSet::new(), HashSet::new());
+    let mut reading = Reading { table: table.clone(), missed, filled, hurt };
+    let mut is_sound = true;
+    loop {
+        match make(&reading.table) {
+            Ok(value) => return is_sound.then_some(value),
+            Err(fault) => {
+                is_sound = false;
+                if reading.is_news(&fault) {
+                    diagnostics.push(describe(&fault, table, owner));
+                }
+                if !reading.step_over(&fault) {
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+/// Reads an item into a value: the usual `make` of [`read`].
+pub(super) fn deserialize<T: DeserializeOwned>(item: &Item) -> Result<T, Fault> {
+    T::deserialize(Reader(item)).map_err(|fault| fault.at_value(item))
+}
+
+/// A table on its way to have no fault left.
+struct Reading {
+    table: Item,
+    /// Keys that were taken out of a table, and missing ones that were noted, by the number of the table.
+    missed: HashSet<(usize, String)>,
+    /// Missing keys that a hole was put in for.
+    filled: HashSet<(usize, String)>,
+    /// Numbers of the items that something was taken out of.
+    hurt: HashSet<usize>,
+}
+
+impl Reading {
+    fn is_news(&self, fault: &Fault) -> bool {
+        let Some(at) = fault.at() else { return true };
+        match fault.kind() {
+            Kind::Missing(name) => !self.missed.contains(&(at.number, (*name).to_owned())),
+            Kind::Field { .. } => true,
+            // A string with an unknown part is a string all the same.
+            Kind::Type { .. } => {
+                !self.table.find(at.number).is_some_and(|item| matches!(item.value, Value::Hole))
+            }
+            _ => !at.opaque && !self.hurt.contains(&at.number),
+        }
+    }
+
+    /// Changes the table so that the next reading gets past `fault`; false where it can't.
+    fn step_over(&mut self, fault: &Fault) -> bool {
+        let Some(at) = fault.at() else { return false };
+        match fault.kind() {
+            Kind::Missing(name) => self.fill(at, name) || self.prune(at.number),
+            _ => self.prune(at.number),
+        }
+    }
+
+    /// Puts a hole where an option is missing, once.
+    fn fill(&mut self, at: &At, name: &str) -> bool {
+        let number = usize::MAX - self.filled.len();
+        let Some(Item { value: Value::Table(entries), span, .. }) = self.table.find_mut(at.number) else {
+            return false;
+        };
+        let is_first = self.filled.insert((at.number, name.to_owned()));
+        if is_first {
+            let item = Item { number, span: span.clone(), value: Value::Hole };
+            entries.push(Entry { name: name.to_owned(), span: at.span.clone(), item });
+            self.missed.insert((at.number, name.to_owned()));
+        }
+        is_first
+    }
+
+    fn prune(&mut self, number: usize) -> bool {
+        if let Some((table, key)) = key_of(&self.table, number) {
+            self.missed.insert((table, key));
+        }
+        let around = self.table.prune(number);
+        self.hurt.extend(&around);
+        !around.is_empty()
+    }
+}
+
+/// The table that the item `number` is an entry of, and its key.
+fn key_of(item: &Item, number: usize) -> Option<(usize, String)> {
+    match &item.value {
+        Value::Table(entries) => entries.iter().find_map(|entry| {
+            let is_it = entry.item.number == number;
+            is_it.then(|| (item.number, entry.name.clone())).or_else(|| key_of(&entry.item, number))
+        }),
+        Value::Array(items) => items.iter().find_map(|item| key_of(item, number)),
+        _ => None,
+    }
+}
+
+fn describe(fault: &Fault, table: &Item, owner: Owner<'_>) -> Diagnostic {
+    let path = fault.path();
+    let is_top = fault.at().is_none_or(|at| at.number == table.number || is_entry(table, at.number));
+    let whose = if path.is_empty() || is_top { owner.name.to_owned() } else { format!("`{path}`") };
+    let place = match fault.at() {
+        Some(at) => Place::new(owner.file, at.span.clone()),
+        None => Place::new(owner.file, table.span.clone()),
+    };
+    let invalid = if path.is_empty() {
+        format!("invalid options of {}", owner.name)
+    } else {
+        format!("invalid value of `{path}`")
+    };
+    let reference = fault.at().and_then(|at| at.reference.as_ref());
+    let from = reference.map(|written| format!("the value comes from `{written}`"));
+    match fault.kind() {
+        Kind::Custom(message) => Diagnostic::error(invalid).at(place, message).help(from),
+        Kind::Type { found, expected } => Diagnostic::error(format!("wrong type of `{path}`"))
+            .at(place, format!("expected {expected}, found {found}"))
+            .help(from),
+        Kind::Value { found, expected } => {
+            let found = found.as_ref().map(|found| format!(", found {found}")).unwrap_or_default();
+            Diagnostic::error(invalid).at(place, format!("expected {expected}{found}")).help(from)
+        }
+        Kind::Variant { found: Some(found), valid } => Diagnostic::error(invalid)
+            .at(place, format!("`{found}` is none of its values"))
+            .help(suggest::help(found, valid, "the values are")),
+        Kind::Variant { found: None, valid } => Diagnostic::error(invalid)
+            .at(place, "what comes from the environment is none of its values")
+            .help(format!("the values are {}", suggest::listed(valid))),
+        Kind::Field { name, valid } => {
+            let common = if is_top { owner.common } else { &[] };
+            let known: Vec<&str> = valid.iter().chain(common).copied().collect();
+            Diagnostic::error(format!("unknown option `{name}`"))
+                .at(place, format!("not an option of {whose}"))
+                .help(misplaced(name, is_top).or_else(|| suggest::help(name, &known, "the options are")))
+        }
+        Kind::Missing(name) => Diagnostic::error(format!("the option `{name}` is missing")).at(
+            place,
+            if path.is_empty() { format!("{} needs it", owner.name) } else { format!("`{path}` needs it") },
+        ),
+        Kind::Repeated(name) => {
+            Diagnostic::error(format!("`{name}` stands twice")).at(place, "the same option by another name")
+        }
+    }
+}
+
+/// Help for a common key where it does not belong.
+fn misplaced(name: &str, is_top: bool) -> Option<String> {
+    match name {
+        "inputs" if is_top => Some("only transforms and sinks have `inputs`".to_owned()),
+        "buffer" if is_top => Some("only sinks have a `buffer`".to_owned()),
+        _ => None,
+    }
+}
+
+fn is_entry(table: &Item, number: usize) -> bool {
+    table.entries().iter().any(|entry| entry.item.number == number)
+}

@@ -1,0 +1,76 @@
+//! The registry: one line for every component there is.
+//!
+//! A component is added by its own file and one line in a table below, in the order in which `evaltrail list` is to
+//! show them:
+//!
+//! ```ignore
+//! source::<sources::stdin::Stdin>("stdin", "reads standard input"),
+//! ```
+//!
+//! Its options are a struct that derives `Deserialize` with `deny_unknown_fields` and implements [`SourceConfig`],
+//! [`TransformConfig`] or [`SinkConfig`]. The common keys (`type`, `inputs`, `buffer`) are none of its business.
+
+use super::fault::Fault;
+use super::options::deserialize;
+use super::tree::Item;
+use crate::sinks::SinkConfig;
+use crate::sources::SourceConfig;
+use crate::transforms::TransformConfig;
+use serde::de::DeserializeOwned;
+
+/// A component that a config can name.
+pub struct Entry<C: ?Sized> {
+    /// Its `type`.
+    pub name: &'static str,
+    /// What it does, in a few words.
+    pub summary: &'static str,
+    /// Reads its options.
+    pub(super) make: fn(&Item) -> Result<Box<C>, Fault>,
+}
+
+/// The components that a config can name.
+#[derive(Clone, Copy)]
+pub struct Registry<'a> {
+    /// Where records come from.
+    pub sources: &'a [Entry<dyn SourceConfig>],
+    /// What is done with them.
+    pub transforms: &'a [Entry<dyn TransformConfig>],
+    /// Where they go.
+    pub sinks: &'a [Entry<dyn SinkConfig>],
+}
+
+/// The sources of this program.
+pub static SOURCES: &[Entry<dyn SourceConfig>] = &[];
+
+/// The transforms of this program.
+pub static TRANSFORMS: &[Entry<dyn TransformConfig>] = &[];
+
+/// The sinks of this program.
+pub static SINKS: &[Entry<dyn SinkConfig>] = &[];
+
+/// All components of this program.
+pub static BUILTIN: Registry<'static> = Registry { sources: SOURCES, transforms: TRANSFORMS, sinks: SINKS };
+
+/// The line of a source.
+pub const fn source<T: SourceConfig + DeserializeOwned + 'static>(
+    name: &'static str,
+    summary: &'static str,
+) -> Entry<dyn SourceConfig> {
+    Entry { name, summary, make: |item| Ok(Box::new(deserialize::<T>(item)?)) }
+}
+
+/// The line of a transform.
+pub const fn transform<T: TransformConfig + DeserializeOwned + 'static>(
+    name: &'static str,
+    summary: &'static str,
+) -> Entry<dyn TransformConfig> {
+    Entry { name, summary, make: |item| Ok(Box::new(deserialize::<T>(item)?)) }
+}
+
+/// The line of a sink.
+pub const fn sink<T: SinkConfig + DeserializeOwned + 'static>(
+    name: &'static str,
+    summary: &'static str,
+) -> Entry<dyn SinkConfig> {
+    Entry { name, summary, make: |item| Ok(Box::new(deserialize::<T>(item)?)) }
+}
