@@ -250,10 +250,11 @@ impl Reader<'_> {
     }
 
     fn source(&mut self, line: &Line<dyn SourceConfig>, own: &Item) -> Options {
-        match self.own_options(Role::Source, line, own) {
-            Some(config) => Options::Source(line.name, config),
-            None => Options::Unknown,
+        let Some(config) = self.own_options(Role::Source, line, own) else { return Options::Unknown };
+        if let Err(invalid) = config.check() {
+            self.invalid(line.name, invalid, own);
         }
+        Options::Source(line.name, config)
     }
 
     fn transform(&mut self, line: &Line<dyn TransformConfig>, own: &Item) -> Options {
