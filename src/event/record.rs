@@ -56,14 +56,53 @@ impl Span {
     }
 }
 
+/// A member's name as JSON text without its quotes. Always in canonical form, so that names compare as bytes; and most
+/// compare as one byte, by [`known_name`] in the top bits of `len`.
+#[derive(Clone, Copy, Debug)]
+struct Name {
+    start: u32,
+    len: u32,
+}
+
+const KNOWN_SHIFT: u32 = 24;
+
+impl Name {
+    fn known(self) -> u8 {
+        (self.len >> KNOWN_SHIFT) as u8
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Member {
-    /// The name as JSON text without its quotes. Always in canonical form, so that names compare as bytes.
-    name: Span,
+    name: Name,
     value: Span,
 }
 
-type Members = SmallVec<[Member; 6]>;
+type Members = SmallVec<[Member; 5]>;
+
+/// The place of `name` in the list of names that every Livebook record is made of, or none of them. A member's name
+/// is looked up once, when it is indexed; after that most questions for a member compare one byte.
+#[inline]
+const fn known_name(name: &[u8]) -> u8 {
+    match name {
+        b"message" => 1,
+        b"time" => 2,
+        b"metadata" => 3,
+        b"severity" => 4,
+        b"users" => 5,
+        b"session_mode" => 6,
+        b"code" => 7,
+        b"event" => 8,
+        b"request_id" => 9,
+        b"code_base64" => 10,
+        b"code_incomplete" => 11,
+        b"code_sha256" => 12,
+        b"code_bytes" => 13,
+        b"users_incomplete" => 14,
+        b"app_permanent" => 15,
+        _ => 0,
+    }
+}
 
 /// One log record. See the [module](self) for how it is held.
 #[derive(Clone, Debug)]
@@ -105,9 +144,12 @@ impl Event {
         }
         loop {
             let piece = scan.name()?;
+            if piece.end - piece.start >= 1 << KNOWN_SHIFT {
+                return Err(Flaw::Syntax { at: piece.start, wanted: "a name of less than 16 MiB" });
+            }
             let name = self.canonical_name(piece);
             let known = self.position_of(place, name);
-            let is_metadata = place == Place::Top && self.bytes(name) == b"metadata";
+            let is_metadata = place == Place::Top && name.known() == known_name(b"metadata");
             if is_metadata {
                 self.metadata.clear();
                 self.metadata_at = None;
@@ -129,27 +171,42 @@ impl Event {
     }
 
     /// A name that came with escapes is written anew in canonical form, behind the record.
-    fn canonical_name(&mut self, piece: Piece) -> Span {
-        if piece.escapes == Escapes::None {
-            return Span::new(piece, false);
-        }
+    fn canonical_name(&mut self, piece: Piece) -> Name {
         let text = self.text.get(piece.start..piece.end).unwrap_or_default();
+        if piece.escapes == Escapes::None {
+            let known = u32::from(known_name(text));
+            return Name {
+                start: piece.start as u32,
+                len: (piece.end - piece.start) as u32 | known << KNOWN_SHIFT,
+            };
+        }
         let mut name = Vec::with_capacity(text.len());
         string::unescape_into(text, &mut name);
-        self.attach(|extra| string::escape_into(&name, extra), Escapes::None)
+        self.attach_name(&name)
     }
 
-    fn attach(&mut self, write: impl FnOnce(&mut Vec<u8>), escapes: Escapes) -> Span {
+    fn attach_name(&mut self, name: &[u8]) -> Name {
         let start = self.extra.len();
-        write(&mut self.extra);
-        Span::new(Piece { start, end: self.extra.len(), escapes }, true)
+        string::escape_into(name, &mut self.extra);
+        let (len, known) = ((self.extra.len() - start) as u32, u32::from(known_name(name)));
+        Name { start: start as u32 | IN_EXTRA, len: len | known << KNOWN_SHIFT }
     }
 
+    #[inline]
+    fn slice(&self, start: u32, len: u32) -> &[u8] {
+        let buffer = if start & IN_EXTRA == 0 { &self.text[..] } else { &self.extra[..] };
+        let start = (start & !IN_EXTRA) as usize;
+        buffer.get(start..start + len as usize).unwrap_or_default()
+    }
+
+    #[inline]
     fn bytes(&self, span: Span) -> &[u8] {
-        let start = (span.start & !IN_EXTRA) as usize;
-        let end = start + (span.len & ((1 << ESCAPES_SHIFT) - 1)) as usize;
-        let buffer = if span.start & IN_EXTRA == 0 { &self.text[..] } else { &self.extra[..] };
-        buffer.get(start..end).unwrap_or_default()
+        self.slice(span.start, span.len & ((1 << ESCAPES_SHIFT) - 1))
+    }
+
+    #[inline]
+    fn name_bytes(&self, name: Name) -> &[u8] {
+        self.slice(name.start, name.len & ((1 << KNOWN_SHIFT) - 1))
     }
 
     fn list(&self, place: Place) -> &Members {
@@ -166,13 +223,22 @@ impl Event {
         }
     }
 
+    #[inline]
     fn position(&self, place: Place, name: &str) -> Option<usize> {
-        self.list(place).iter().position(|member| self.bytes(member.name) == name.as_bytes())
+        match known_name(name.as_bytes()) {
+            0 => self.list(place).iter().position(|member| self.name_bytes(member.name) == name.as_bytes()),
+            known => self.list(place).iter().position(|member| member.name.known() == known),
+        }
     }
 
-    fn position_of(&self, place: Place, name: Span) -> Option<usize> {
-        let name = self.bytes(name);
-        self.list(place).iter().position(|member| self.bytes(member.name) == name)
+    fn position_of(&self, place: Place, name: Name) -> Option<usize> {
+        match name.known() {
+            0 => {
+                let name = self.name_bytes(name);
+                self.list(place).iter().position(|member| self.name_bytes(member.name) == name)
+            }
+            known => self.list(place).iter().position(|member| member.name.known() == known),
+        }
     }
 
     fn put(&mut self, place: Place, known: Option<usize>, member: Member) {
@@ -202,7 +268,7 @@ impl Event {
     pub fn members(&self, place: Place) -> impl Iterator<Item = (&[u8], Json<'_>)> {
         let skipped = if place == Place::Top { self.metadata_at.map(|at| at as usize) } else { None };
         self.list(place).iter().enumerate().filter(move |(at, _)| Some(*at) != skipped).map(|(_, member)| {
-            (self.bytes(member.name), Json::new(self.bytes(member.value), member.value.escapes()))
+            (self.name_bytes(member.name), Json::new(self.bytes(member.value), member.value.escapes()))
         })
     }
 
@@ -215,12 +281,13 @@ impl Event {
             self.ensure_metadata();
         }
         let known = self.position(place, name);
-        let name = self.attach(|extra| string::escape_into(name.as_bytes(), extra), Escapes::None);
+        let name = self.attach_name(name.as_bytes());
         let start = self.extra.len();
         write(&mut self.extra);
-        let is_string = self.extra.get(start) == Some(&b'"');
-        let escapes =
-            if is_string { escapes_in(self.extra.get(start..).unwrap_or_default()) } else { Escapes::None };
+        let value = self.extra.get(start..).unwrap_or_default();
+        // Which escapes they are is not worth a second look: `Free` is right for all of them.
+        let escaped = value.first() == Some(&b'"') && memchr::memchr(b'\\', value).is_some();
+        let escapes = if escaped { Escapes::Free } else { Escapes::None };
         let value = Span::new(Piece { start, end: self.extra.len(), escapes }, true);
         if place == Place::Top && known.is_some() && known == self.metadata_at.map(|at| at as usize) {
             self.metadata.clear();
@@ -239,13 +306,13 @@ impl Event {
         if self.metadata_at.is_some() {
             return;
         }
-        let name = self.attach(|extra| extra.extend_from_slice(b"metadata"), Escapes::None);
+        let name = self.attach_name(b"metadata");
         let known = self.position_of(Place::Top, name);
         if let Some(old) = known.and_then(|at| self.top.get(at)).copied() {
             self.metadata.push(old);
         }
         self.metadata_at = Some(known.unwrap_or(self.top.len()) as u32);
-        self.put(Place::Top, known, Member { name, value: name });
+        self.put(Place::Top, known, Member { name, value: Span { start: 0, len: 0 } });
     }
 
     /// Takes a member away.
@@ -287,7 +354,7 @@ impl Event {
             return;
         }
         self.remove(place, to);
-        let name = self.attach(|extra| string::escape_into(to.as_bytes(), extra), Escapes::None);
+        let name = self.attach_name(to.as_bytes());
         if let Some(at) = self.position(place, from)
             && let Some(member) = self.list_mut(place).get_mut(at)
         {
@@ -325,7 +392,7 @@ impl Event {
 
     fn write_name(&self, at: usize, member: &Member, out: &mut Vec<u8>) {
         out.extend_from_slice(if at == 0 { b"\"" } else { b",\"" });
-        out.extend_from_slice(self.bytes(member.name));
+        out.extend_from_slice(self.name_bytes(member.name));
         out.extend_from_slice(b"\":");
     }
 
@@ -348,18 +415,14 @@ impl Event {
         self.text.len() + self.extra.len() + size_of::<Event>()
     }
 
+    /// Makes room for `bytes` of members that are about to be set.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.extra.reserve(bytes);
+    }
+
     /// Lets go of the buffer that the record came in, by a copy of the record alone: for events that are held back.
     pub fn detach(&mut self) {
         self.text = Bytes::copy_from_slice(&self.text);
-    }
-}
-
-/// What escapes a string in canonical form holds.
-fn escapes_in(text: &[u8]) -> Escapes {
-    match memchr::memchr(b'\\', text) {
-        None => Escapes::None,
-        Some(_) if memchr::memmem::find(text, b"\\u").is_some() => Escapes::Free,
-        Some(_) => Escapes::Short,
     }
 }
 

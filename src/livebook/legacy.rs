@@ -40,8 +40,9 @@ fn split_legacy(message: &[u8]) -> Option<(&[u8], &[u8])> {
     let rest = space(rest)?.strip_prefix(b"Session mode:")?.trim_ascii_start();
     let mode_len = rest.iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
     let (mode, rest) = rest.split_at_checked(mode_len)?;
+    let ends = rest.first().is_none_or(u8::is_ascii_whitespace);
     let text = space(rest).and_then(|rest| rest.strip_prefix(b"Code:")).unwrap_or_default();
-    (!mode.is_empty()).then_some((mode, text.trim_ascii_start()))
+    (ends && !mode.is_empty()).then_some((mode, text.trim_ascii_start()))
 }
 
 /// Takes white space, of which there has to be some.
