@@ -1,1 +1,14 @@
-//! Codecs.
+//! Bytes to events and back: framing, decoding, encoding. Pure: it is handed bytes and the time.
+
+pub mod decode;
+pub mod encode;
+pub mod fault;
+pub mod framing;
+mod livebook;
+mod search;
+pub mod text;
+pub mod zone;
+
+pub use decode::{Chunk, Codec, Decoded, Decoder, Decoding, RecordBytes, Settings};
+pub use encode::{Encoder, Encoding, EncodingCodec};
+pub use fault::{Fault, FaultKind};

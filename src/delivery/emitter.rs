@@ -25,10 +25,6 @@ pub struct Emitter {
     meter: Arc<Meter>,
 }
 
-/// Nobody takes events any more: the pipeline is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Closed;
-
 /// What is to be heard of an emission.
 pub struct Receipt(oneshot::Receiver<Verdict>);
 
@@ -48,8 +44,12 @@ impl Emitter {
     /// Sends to all consumers, waiting for room.
     pub async fn send(&self, emission: Emission) -> Receipt {
         let (heard, receipt) = oneshot::channel();
-        // The source may not wait for its verdict (standard input does not): nothing to do about a send that fails.
-        let share = Share::new(move |verdict| heard.send(verdict).map(drop).unwrap_or_default());
+        let meter = Arc::clone(&self.meter);
+        let share = Share::new(move |verdict| {
+            meter.count_verdict(verdict);
+            // The source may not wait to hear it (standard input does not), then there is nobody to tell.
+            heard.send(verdict).unwrap_or_default();
+        });
         let Emission { events, faults, now_ms } = emission;
         self.meter.count_out(events.len() as u64);
         if self.faults.is_empty() {

@@ -1,6 +1,6 @@
 //! Counters of one component. At rest, `events_in = events_out + dropped + rejected` holds for each.
 
-use crate::event::{Drops, Reason};
+use crate::event::{Drops, Reason, Verdict};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -12,6 +12,8 @@ pub struct Meter {
     events_out: AtomicU64,
     events_rejected: AtomicU64,
     bytes_in: AtomicU64,
+    batches_rejected: AtomicU64,
+    batches_lost: AtomicU64,
     dropped: Mutex<Drops>,
     faults: Mutex<BTreeMap<String, u64>>,
 }
@@ -27,6 +29,10 @@ pub struct Totals {
     pub events_rejected: u64,
     /// Bytes that a source has read.
     pub bytes_in: u64,
+    /// Batches of a source of which an event was refused for good.
+    pub batches_rejected: u64,
+    /// Batches of a source of which nobody can say where they are.
+    pub batches_lost: u64,
     /// Events dropped on purpose, by reason.
     pub dropped: Drops,
     /// Records that could not be decoded, by reason; they are part of `dropped` where nobody consumes them.
@@ -54,6 +60,15 @@ impl Meter {
         self.bytes_in.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Counts what became of a batch that a source has sent.
+    pub fn count_verdict(&self, verdict: Verdict) {
+        match verdict {
+            Verdict::Delivered => {}
+            Verdict::Rejected => drop(self.batches_rejected.fetch_add(1, Ordering::Relaxed)),
+            Verdict::Lost => drop(self.batches_lost.fetch_add(1, Ordering::Relaxed)),
+        }
+    }
+
     /// Counts events dropped for `reason`.
     pub fn count_dropped(&self, reason: Reason, events: u64) {
         if events > 0 {
@@ -74,6 +89,8 @@ impl Meter {
             events_out: self.events_out.load(Ordering::Relaxed),
             events_rejected: self.events_rejected.load(Ordering::Relaxed),
             bytes_in: self.bytes_in.load(Ordering::Relaxed),
+            batches_rejected: self.batches_rejected.load(Ordering::Relaxed),
+            batches_lost: self.batches_lost.load(Ordering::Relaxed),
             dropped: self.dropped.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             faults: self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }

@@ -6,6 +6,7 @@
 pub mod clock;
 mod drive;
 mod emitter;
+mod intake;
 mod meter;
 mod queue;
 mod retry;
@@ -13,7 +14,9 @@ mod shutdown;
 mod sink;
 
 pub use drive::{Ended, SinkDriver};
-pub use emitter::{Closed, Emission, Emitter, Receipt};
+pub(crate) use emitter::fan_out;
+pub use emitter::{Emission, Emitter, Receipt};
+pub use intake::Intake;
 pub use meter::{Meter, Totals};
 pub use queue::{Inlet, Limits, Outlet, Queued, WhenFull, queue};
 pub use retry::Backoff;

@@ -1,5 +1,8 @@
 //! Sinks: where events go. One file or folder each; they know neither each other nor the topology.
 
+pub mod blackhole;
+pub mod console;
+
 use crate::delivery::Sink;
 use crate::event::Invalid;
 

@@ -1,5 +1,8 @@
 //! Sources: where records come from. One file or folder each; they know neither each other nor the topology.
 
+pub mod demo_logs;
+pub mod stdin;
+
 use crate::delivery::SourceContext;
 use crate::event::Invalid;
 use std::future::Future;
@@ -11,6 +14,11 @@ pub type Task = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
 /// The options of a source, as written in a config.
 pub trait SourceConfig: Send + Sync {
+    /// Whether the source can be made from its options.
+    fn check(&self) -> Result<(), Invalid> {
+        Ok(())
+    }
+
     /// Makes the source. Nothing is opened before the task is first polled.
     fn build(&self, cx: SourceContext) -> Result<Task, Invalid>;
 

@@ -1,5 +1,10 @@
 //! From plan to running pipeline: wiring, driving, shutdown. Knows no TOML.
 
 mod plan;
+mod run;
+mod segment;
+mod wire;
 
 pub use plan::{Node, OutputId, Plan, QUEUE_KIB_MAX};
+pub use run::{Outcome, Pipeline};
+pub use wire::Unbuildable;

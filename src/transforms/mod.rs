@@ -4,6 +4,10 @@
 //! until when ([`Transform::wake_at`]); the topology then hands it an empty batch with the time, and a last one at
 //! the end of the stream.
 
+pub mod audit_policy;
+pub mod legacy_message;
+pub mod metadata_projection;
+
 use crate::event::{Batch, Demand, Event, Invalid};
 
 /// One stage of a pipeline.

@@ -1,6 +1,8 @@
 //! Elixir's `inspect` literals, read and written.
 
 mod chars;
+mod read;
 mod write;
 
+pub use read::{Extent, Form, Literal, read_literal};
 pub use write::{is_string_printable, write_literal};

@@ -1,0 +1,165 @@
+//! Events to bytes.
+
+mod pretty;
+
+use crate::event::json::Json;
+use crate::event::{Event, Invalid, Place};
+use serde::Deserialize;
+
+/// How an event is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EncodingCodec {
+    /// One JSON object per line.
+    #[default]
+    Json,
+    /// The `message` alone.
+    Text,
+    /// For people: time, users, mode, and the code as written.
+    Pretty,
+}
+
+/// The options `encoding.*`, the same for every sink.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Encoding {
+    /// How an event is written; `json` by default.
+    pub codec: EncodingCodec,
+    /// Members that are written, by path (`message`, `metadata.code`); all, where there are none.
+    pub only_fields: Option<Vec<String>>,
+    /// Members that are not written.
+    pub except_fields: Vec<String>,
+}
+
+/// A member by its place in the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Path {
+    place: Place,
+    name: String,
+}
+
+impl Path {
+    fn parse(key: &str, path: &str) -> Result<Path, Invalid> {
+        let path = path.strip_prefix('.').unwrap_or(path);
+        let (place, name) = match path.strip_prefix("metadata.") {
+            Some(name) => (Place::Metadata, name),
+            None => (Place::Top, path),
+        };
+        if name.is_empty() || name.contains(['.', '[', ']', '"']) {
+            let help = "name a member of the record (`message`) or of its metadata (`metadata.code`)";
+            return Err(Invalid::new(key, format!("`{path}` is no path to a member")).help(help));
+        }
+        Ok(Path { place, name: name.to_owned() })
+    }
+}
+
+/// Encodes events as one sink wants them.
+#[derive(Clone, Debug)]
+pub struct Encoder {
+    codec: EncodingCodec,
+    only: Option<Vec<Path>>,
+    except: Vec<Path>,
+    colour: bool,
+}
+
+impl Encoder {
+    /// An encoder; `colour` is for `pretty` on a terminal.
+    pub fn new(options: &Encoding, colour: bool) -> Result<Encoder, Invalid> {
+        let parse = |key: &str, paths: &[String]| paths.iter().map(|path| Path::parse(key, path)).collect();
+        let only =
+            options.only_fields.as_deref().map(|paths| parse("encoding.only_fields", paths)).transpose()?;
+        let except = parse("encoding.except_fields", &options.except_fields)?;
+        Ok(Encoder { codec: options.codec, only, except, colour })
+    }
+
+    /// Appends `event` with the newline that ends it.
+    pub fn encode(&self, event: &Event, out: &mut Vec<u8>) {
+        if self.only.is_none() && self.except.is_empty() {
+            return self.write(event, out);
+        }
+        let mut event = event.clone();
+        if let Some(only) = &self.only {
+            narrow(&mut event, only);
+        }
+        for path in &self.except {
+            event.remove(path.place, &path.name);
+        }
+        self.write(&event, out);
+    }
+
+    fn write(&self, event: &Event, out: &mut Vec<u8>) {
+        match self.codec {
+            EncodingCodec::Json => event.write_json(out),
+            EncodingCodec::Pretty => pretty::write(event, self.colour, out),
+            EncodingCodec::Text => match event.get(Place::Top, "message") {
+                Some(message) => match message.string() {
+                    Some(text) => out.extend_from_slice(&text),
+                    None => out.extend_from_slice(message.text()),
+                },
+                None => {}
+            },
+        }
+        out.push(b'\n');
+    }
+}
+
+/// Keeps the members that `only` names.
+fn narrow(event: &mut Event, only: &[Path]) {
+    let names = |place| only.iter().filter(move |path| path.place == place).map(|path| path.name.clone());
+    let mut top: Vec<String> = names(Place::Top).collect();
+    let metadata: Vec<String> = names(Place::Metadata).collect();
+    if !top.iter().any(|name| name == "metadata") {
+        event.select(Place::Metadata, &metadata);
+        if !metadata.is_empty() {
+            top.push("metadata".to_owned());
+        }
+    }
+    event.select(Place::Top, &top);
+}
+
+/// A member as text, where it is a string.
+fn text_of(event: &Event, place: Place, name: &str) -> Option<String> {
+    let value: Json<'_> = event.get(place, name)?;
+    Some(String::from_utf8_lossy(&value.string()?).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Origin;
+    use bytes::Bytes;
+
+    const RECORD: &str =
+        r#"{"message":"a\nb","time":"2025-10-03T17:48:22.238Z","metadata":{"code":"1","event":"e"},"n":1}"#;
+
+    fn encode(options: &str, record: &str) -> String {
+        let options: Encoding = toml::from_str(options).unwrap();
+        let event = Event::from_json(Bytes::copy_from_slice(record.as_bytes()), Origin::nowhere()).unwrap();
+        let mut out = Vec::new();
+        Encoder::new(&options, false).unwrap().encode(&event, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn fields_are_chosen_by_path() {
+        let only = r#"only_fields = ["metadata.code", "n"]"#;
+        assert_eq!(encode(only, RECORD), "{\"n\":1,\"metadata\":{\"code\":\"1\"}}\n");
+        let whole = r#"only_fields = ["metadata"]"#;
+        assert_eq!(encode(whole, RECORD), "{\"metadata\":{\"code\":\"1\",\"event\":\"e\"}}\n");
+        let except = r#"except_fields = ["message", ".metadata.code", "time", "missing"]"#;
+        assert_eq!(encode(except, RECORD), "{\"metadata\":{\"event\":\"e\"},\"n\":1}\n");
+    }
+
+    #[test]
+    fn a_path_that_leads_nowhere_is_named() {
+        let options = Encoding { except_fields: vec!["metadata.users[0]".into()], ..Encoding::default() };
+        assert!(Encoder::new(&options, false).unwrap_err().message.contains("metadata.users[0]"));
+    }
+
+    #[test]
+    fn text_is_the_message() {
+        assert_eq!(encode("codec = \"text\"", RECORD), "a\nb\n");
+        assert_eq!(encode("codec = \"text\"", r#"{"message":{"a":1}}"#), "{\"a\":1}\n");
+        assert_eq!(encode("codec = \"text\"", "{}"), "\n");
+    }
+}

@@ -1,0 +1,287 @@
+//! The `livebook` codec: JSON records, text records and other lines, told apart line by line in one stream.
+//!
+//! Where only evaluations are wanted, lines that cannot be one are passed over after a [search](super::search); they
+//! are counted, and a line that is torn (begins as a JSON object and does not end as one), over the limit or not UTF-8
+//! is still a fault.
+
+use super::decode::{Decoded, Settings, Window};
+use super::fault::FaultKind;
+use super::search::Search;
+use super::text::{Attempt, Lines, TextReader, looks_like_json_record};
+use crate::event::json::Flaw;
+use crate::event::{Demand, Event, Place};
+use bytes::Bytes;
+
+/// After this long without a new line, in milliseconds, an open text record is taken for complete.
+const SILENCE_MS: u64 = 500;
+/// How far back to look for what kind of record a line stands behind.
+const CONTEXT_LINES: usize = 64;
+/// An open record is tried again when so many more bytes are there, or twice as many as it has.
+const RETRY_BYTES: usize = 4096;
+
+/// Decodes Livebook's log.
+#[derive(Debug)]
+pub struct Livebook {
+    settings: Settings,
+    search: Search,
+    text: TextReader,
+    /// Whether the last record was a text record: lines that are no record belong to it.
+    in_text: bool,
+    open: Option<Open>,
+}
+
+/// A text record whose end has not come yet.
+#[derive(Debug)]
+struct Open {
+    bytes: Vec<u8>,
+    offset: u64,
+    deadline_ms: u64,
+}
+
+impl Livebook {
+    /// A decoder for one stream.
+    pub fn new(settings: Settings) -> Livebook {
+        let text = TextReader::new(settings.zone);
+        Livebook { settings, search: Search::default(), text, in_text: false, open: None }
+    }
+
+    /// Decodes whole lines.
+    pub fn decode(&mut self, window: Window, out: &mut Decoded) {
+        let window = match self.open.take() {
+            None => Some(window),
+            Some(open) => self.resume(open, window, out),
+        };
+        if let Some(window) = window {
+            self.lines(&window, false, out);
+        }
+    }
+
+    /// When an open record has waited long enough, in milliseconds since 1970.
+    pub fn deadline_ms(&self) -> Option<u64> {
+        self.open.as_ref().map(|open| open.deadline_ms)
+    }
+
+    /// Nothing more comes, or nothing has for a while: what is open is complete.
+    pub fn complete(&mut self, out: &mut Decoded) {
+        while let Some(open) = self.open.take() {
+            let window = Window::new(Bytes::from(open.bytes), open.offset);
+            self.lines(&window, true, out);
+        }
+    }
+
+    /// Goes on with an open record; gives what stands behind it.
+    fn resume(&mut self, mut open: Open, window: Window, out: &mut Decoded) -> Option<Window> {
+        let had = open.bytes.len();
+        let mut taken = 0;
+        while taken < window.bytes.len() {
+            let more = open.bytes.len().max(RETRY_BYTES);
+            let rest = window.bytes.get(taken..).unwrap_or_default();
+            let end = rest
+                .get(more..)
+                .and_then(|rest| memchr::memchr(b'\n', rest))
+                .map(|newline| more + newline + 1);
+            let lines = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+            open.bytes.extend_from_slice(lines);
+            taken += lines.len();
+            let joined = Window::new(Bytes::from(std::mem::take(&mut open.bytes)), open.offset);
+            let over = joined.bytes.len() > self.settings.max_record_bytes;
+            match self.text_record(&joined, 0, over, out) {
+                Some(used) if used >= had => return Some(window.behind(used - had)),
+                Some(used) => {
+                    let mut rest = joined.bytes.slice(used.min(joined.bytes.len())..).to_vec();
+                    rest.extend_from_slice(window.bytes.get(taken..).unwrap_or_default());
+                    return Some(Window::new(Bytes::from(rest), open.offset + used as u64));
+                }
+                None => open.bytes = joined.bytes.to_vec(),
+            }
+        }
+        open.deadline_ms = out.now_ms + SILENCE_MS;
+        self.open = Some(open);
+        None
+    }
+
+    fn lines(&mut self, window: &Window, complete: bool, out: &mut Decoded) {
+        let first_event = out.events.len();
+        let mut at = 0;
+        let skips = self.settings.demand != Demand::Everything && !self.settings.check_all;
+        self.search.restart();
+        while at < window.bytes.len() {
+            if skips {
+                let hit = self.search.next(&window.bytes, at);
+                let line = window.line_start(hit).max(at);
+                self.skip(window, at, line, out);
+                at = line;
+            }
+            if at < window.bytes.len() {
+                at += self.record(window, at, complete, out);
+            }
+        }
+        if skips {
+            self.in_text = self.stands_behind_text(window, at);
+        }
+        release(window, out.events.get_mut(first_event..).unwrap_or_default());
+    }
+
+    /// Passes over lines that are no evaluation.
+    fn skip(&mut self, window: &Window, from: usize, to: usize, out: &mut Decoded) {
+        let Some(lines) = window.bytes.get(from..to) else { return };
+        let mut at = 0;
+        let ends = memchr::memchr_iter(b'\n', lines).map(|newline| newline + 1);
+        let tail = (!lines.ends_with(b"\n")).then_some(lines.len());
+        for end in ends.chain(tail) {
+            let line = lines.get(at..end).unwrap_or_default();
+            if self.is_sound(line, window.valid) {
+                out.skipped += u64::from(line.len() > 1);
+            } else {
+                self.record(window, from + at, true, out);
+            }
+            at = end;
+        }
+    }
+
+    /// Whether nothing about a line asks for a second look.
+    fn is_sound(&self, line: &[u8], valid: bool) -> bool {
+        let ends_open = || match line {
+            [.., b'}', b'\n'] | [.., b'}', b'\r', b'\n'] => false,
+            _ => !line.trim_ascii_end().ends_with(b"}"),
+        };
+        let torn = line.first() == Some(&b'{') && ends_open();
+        !torn
+            && line.len() <= self.settings.max_record_bytes
+            && (valid || simdutf8::basic::from_utf8(line).is_ok())
+    }
+
+    /// Decodes the record that begins with the line at `at`; gives its length. An open one takes all of the window.
+    fn record(&mut self, window: &Window, at: usize, complete: bool, out: &mut Decoded) -> usize {
+        let line = window.line(at);
+        if line.len() > self.settings.max_record_bytes {
+            let detail =
+                format!("{} bytes, over the limit of {}", line.len(), self.settings.max_record_bytes);
+            out.fault(FaultKind::TooLong, detail, line, window.offset + at as u64);
+            return line.len();
+        }
+        match line.first() {
+            Some(b'0'..=b'9' | 0x1b) => {
+                if let Some(used) = self.text_record(window, at, complete, out) {
+                    return used;
+                }
+                let rest = window.bytes.get(at..).unwrap_or_default();
+                let (bytes, offset) = (rest.to_vec(), window.offset + at as u64);
+                self.open = Some(Open { bytes, offset, deadline_ms: out.now_ms + SILENCE_MS });
+                return rest.len();
+            }
+            Some(b'{' | b' ' | b'\t') if line.trim_ascii_start().starts_with(b"{") => {
+                self.json_record(window, at, line, out);
+            }
+            _ => self.other_line(window, at, line, out),
+        }
+        line.len()
+    }
+
+    /// Decodes the text record at `at`; gives its length, or none where its end has not come yet.
+    fn text_record(
+        &mut self,
+        window: &Window,
+        at: usize,
+        complete: bool,
+        out: &mut Decoded,
+    ) -> Option<usize> {
+        let text = window.bytes.get(at..).unwrap_or_default();
+        let want_all = self.settings.demand == Demand::Everything;
+        let lines = Lines { text, valid: window.valid, complete, want_all };
+        let offset = window.offset + at as u64;
+        match self.text.attempt(lines, &|| out.origin(offset)) {
+            Attempt::NeedMore => return None,
+            Attempt::NotARecord => {
+                let line = window.line(at);
+                self.other_line(window, at, line, out);
+                return Some(line.len());
+            }
+            Attempt::Done(len, event) => {
+                out.skipped += u64::from(event.is_none());
+                out.events.extend(event);
+                self.in_text = true;
+                Some(len)
+            }
+            Attempt::Fault(len, kind) => {
+                let raw = text.get(..len).unwrap_or_default();
+                out.fault(kind, "the bytes are not UTF-8".to_owned(), raw, offset);
+                self.in_text = true;
+                Some(len)
+            }
+        }
+    }
+
+    fn json_record(&mut self, window: &Window, at: usize, line: &[u8], out: &mut Decoded) {
+        let offset = window.offset + at as u64;
+        if !window.is_text(line) {
+            return out.fault(FaultKind::InvalidUtf8, "the bytes are not UTF-8".to_owned(), line, offset);
+        }
+        let trimmed = line.trim_ascii_end().len();
+        match Event::from_json(window.bytes.slice(at..at + trimmed), out.origin(offset)) {
+            Ok(event) => {
+                self.in_text = false;
+                out.events.push(event);
+            }
+            Err(flaw) if is_json_meant(line) && !self.stands_behind_text(window, at) => {
+                out.fault(FaultKind::BrokenJson, describe(flaw), line, offset);
+            }
+            Err(_) => self.other_line(window, at, line, out),
+        }
+    }
+
+    /// A line that is no record: boot text, what a program printed, the rest of a report.
+    fn other_line(&mut self, window: &Window, at: usize, line: &[u8], out: &mut Decoded) {
+        let offset = window.offset + at as u64;
+        let text = line.trim_ascii_end();
+        if text.is_empty() {
+            return;
+        }
+        if !window.is_text(line) {
+            return out.fault(FaultKind::InvalidUtf8, "the bytes are not UTF-8".to_owned(), line, offset);
+        }
+        let mut event = Event::new(out.origin(offset));
+        event.set_string(Place::Top, "message", text);
+        out.events.push(event);
+    }
+
+    /// Whether the line at `at` stands behind a text record: then it may be any part of its message.
+    fn stands_behind_text(&mut self, window: &Window, at: usize) -> bool {
+        let mut end = at;
+        for _ in 0..CONTEXT_LINES {
+            if end == 0 {
+                break;
+            }
+            let start = window.line_start(end - 1);
+            let line = window.bytes.get(start..end).unwrap_or_default();
+            if looks_like_json_record(line) {
+                return false;
+            }
+            if self.text.begins_record(line) {
+                return true;
+            }
+            end = start;
+        }
+        self.in_text
+    }
+}
+
+/// Lets go of a large chunk for the sake of which few events would keep it in memory.
+fn release(window: &Window, events: &mut [Event]) {
+    let held: usize = events.iter().map(|event| event.size_bytes() - size_of::<Event>()).sum();
+    if held < window.bytes.len() / 2 {
+        for event in events {
+            event.detach();
+        }
+    }
+}
+
+/// Whether a line that is no JSON object was meant to be one: `{:ok, 1}` is something that a program printed.
+fn is_json_meant(line: &[u8]) -> bool {
+    let inside = line.trim_ascii_start().strip_prefix(b"{").unwrap_or_default().trim_ascii_start();
+    matches!(inside.first(), None | Some(b'"' | b'}'))
+}
+
+fn describe(flaw: Flaw) -> String {
+    flaw.to_string()
+}

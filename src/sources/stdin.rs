@@ -1,0 +1,106 @@
+//! `stdin`: reads standard input, up to its end. A last line without a newline counts.
+//!
+//! | option | meaning | default |
+//! |---|---|---|
+//! | `decoding.codec` | `livebook`: JSON and text records, detected line by line, any other line as `{message}`; `json`; `text` | `livebook` |
+//! | `decoding.timezone` | the zone of text records, whose times have none | the machine's |
+//! | `max_record_bytes` | length of the longest record, in bytes; a longer one is a fault | `4194304` |
+//!
+//! What can't be decoded leaves by the port `faults`, as `{reason, detail, raw | raw_base64, truncated}`. Where nobody
+//! consumes that port, faults are counted and logged with their offset in bytes.
+//!
+//! ```toml
+//! [sources.livebook]
+//! type = "stdin"
+//! decoding.timezone = "Europe/Berlin"
+//! ```
+
+use super::{SourceConfig, Task};
+use crate::codec::framing::Framer;
+use crate::codec::{Chunk, Decoder, Decoding, RecordBytes, Settings};
+use crate::delivery::{Intake, SourceContext};
+use crate::event::{Invalid, Stream};
+use serde::Deserialize;
+use std::io::{ErrorKind, Read};
+use tokio::sync::mpsc;
+
+/// Reads that may be ahead of the decoder.
+const READS_AHEAD: usize = 4;
+
+/// The options; see the [module](self).
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Stdin {
+    /// How bytes become events.
+    pub decoding: Decoding,
+    /// Length of the longest record, in bytes.
+    pub max_record_bytes: RecordBytes,
+}
+
+impl SourceConfig for Stdin {
+    fn build(&self, cx: SourceContext) -> Result<Task, Invalid> {
+        let max_record_bytes = self.max_record_bytes.0;
+        let (demand, check_all) = (cx.demand, cx.faults_wanted);
+        let settings = Settings { max_record_bytes, demand, check_all, ..Settings::new(self.decoding) };
+        Ok(Box::pin(run(cx, settings)))
+    }
+}
+
+async fn run(cx: SourceContext, settings: Settings) -> Result<(), String> {
+    let SourceContext { id, out, mut shutdown, meter, .. } = cx;
+    let stream = Stream { source: id, file: None, fingerprint: 0 };
+    let mut intake = Intake::new(Decoder::new(settings), stream, out, meter);
+    let (sender, mut chunks) = mpsc::channel(READS_AHEAD);
+    // A read of standard input can't be called off, so it has a thread that nobody waits for.
+    let reader = std::thread::Builder::new().name("stdin".to_owned());
+    reader
+        .spawn(move || read_all(settings.max_record_bytes, &sender))
+        .map_err(|e| format!("can't start a thread to read standard input: {e}"))?;
+    loop {
+        tokio::select! {
+            chunk = chunks.recv() => match chunk {
+                Some(Ok(chunk)) => drop(intake.take(chunk).await),
+                Some(Err(why)) => {
+                    drop(intake.complete().await);
+                    return Err(why);
+                }
+                None => break,
+            },
+            () = intake.silence() => drop(intake.complete().await),
+            () = shutdown.wait() => {
+                chunks.close();
+                while let Some(Ok(chunk)) = chunks.recv().await {
+                    drop(intake.take(chunk).await);
+                }
+                break;
+            }
+        }
+    }
+    drop(intake.complete().await);
+    Ok(())
+}
+
+/// Reads to the end, or until nobody takes what is read.
+fn read_all(max_record_bytes: usize, chunks: &mpsc::Sender<Result<Chunk, String>>) {
+    let mut input = std::io::stdin().lock();
+    let mut framer = Framer::new(max_record_bytes);
+    loop {
+        let whole = match input.read(framer.room()) {
+            Ok(0) => break,
+            Ok(read) => framer.filled(read),
+            Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+            Err(e) => {
+                chunks.blocking_send(Err(format!("can't read standard input: {e}"))).unwrap_or_default();
+                return;
+            }
+        };
+        for chunk in whole {
+            if chunks.blocking_send(Ok(chunk)).is_err() {
+                return;
+            }
+        }
+    }
+    if let Some(last) = framer.finish() {
+        chunks.blocking_send(Ok(last)).unwrap_or_default();
+    }
+}

@@ -1,0 +1,154 @@
+//! Turns a plan into tasks with queues between them.
+
+use super::plan::{Node, OutputId, Plan};
+use super::segment::{Segment, Stage, Target};
+use crate::delivery::{
+    Emitter, Inlet, Limits, Meter, Outlet, Shutdown, SinkDriver, SourceContext, WhenFull, queue,
+};
+use crate::event::{Demand, Invalid};
+use crate::sources::{FAULTS, Task};
+use crate::transforms::TransformConfig;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How much waits in front of a segment: a queue between two tasks, not a buffer for slow sinks.
+const SEGMENT_LIMITS: Limits = Limits { events_max: 10_000, kib_max: 2 * 1024, when_full: WhenFull::Block };
+
+/// A pipeline that is ready to run.
+pub struct Wired {
+    /// The sources, by id.
+    pub sources: Vec<(String, Task)>,
+    /// The transforms.
+    pub segments: Vec<Segment>,
+    /// The sinks.
+    pub sinks: Vec<SinkDriver>,
+    /// The counters of every component.
+    pub meters: BTreeMap<String, Arc<Meter>>,
+}
+
+/// A component can't be made.
+#[derive(Debug, Clone)]
+pub struct Unbuildable {
+    /// Id of the component.
+    pub id: String,
+    /// Why.
+    pub why: Invalid,
+}
+
+/// Makes every component of `plan` and the queues between them.
+pub fn wire(plan: &Plan, shutdown: &Shutdown, faults_wanted: bool) -> Result<Wired, Unbuildable> {
+    let ids = plan.ids().into_iter();
+    let meters: BTreeMap<String, Arc<Meter>> = ids.map(|id| (id.to_owned(), Arc::default())).collect();
+    let mut wiring = Wiring { plan, meters, targets: BTreeMap::new() };
+    let mut sinks = Vec::new();
+    for node in &plan.sinks {
+        let (inlet, outlet) = queue(node.limits, wiring.meter(&node.id));
+        wiring.connect(&node.inputs, &Target::Queue(inlet));
+        let sink = node.config.build().map_err(|why| Unbuildable { id: node.id.clone(), why })?;
+        sinks.push(SinkDriver { id: node.id.clone(), sink, queue: outlet, meter: wiring.meter(&node.id) });
+    }
+    let segments = wiring.segments()?;
+    let mut sources = Vec::new();
+    for node in &plan.sources {
+        let faults = wiring.queues(&node.id, Some(FAULTS));
+        let meter = wiring.meter(&node.id);
+        let cx = SourceContext {
+            id: node.id.clone(),
+            faults_wanted: faults_wanted || !faults.is_empty(),
+            out: Emitter::new(wiring.queues(&node.id, None), faults, Arc::clone(&meter)),
+            shutdown: shutdown.clone(),
+            demand: demand_on(plan, &OutputId { component: node.id.clone(), port: None }),
+            meter,
+        };
+        let task = node.config.build(cx).map_err(|why| Unbuildable { id: node.id.clone(), why })?;
+        sources.push((node.id.clone(), task));
+    }
+    Ok(Wired { sources, segments, sinks, meters: wiring.meters })
+}
+
+/// What the consumers of an output can use. The plan has no cycle, so this ends.
+fn demand_on(plan: &Plan, output: &OutputId) -> Demand {
+    let main = |id: &str| OutputId { component: id.to_owned(), port: None };
+    let sinks = plan.sinks.iter().filter(|node| node.inputs.contains(output)).map(|_| Demand::Everything);
+    let transforms = plan.transforms.iter().filter(|node| node.inputs.contains(output)).map(|node| {
+        // What leaves by a port may be anything.
+        let ports = node.config.ports();
+        let by_port = |port: String| demand_on(plan, &OutputId { component: node.id.clone(), port: Some(port) });
+        let downstream = ports.into_iter().map(by_port).fold(demand_on(plan, &main(&node.id)), Demand::join);
+        node.config.demand(downstream)
+    });
+    sinks.chain(transforms).fold(Demand::Nothing, Demand::join)
+}
+
+struct Wiring<'a> {
+    plan: &'a Plan,
+    meters: BTreeMap<String, Arc<Meter>>,
+    targets: BTreeMap<OutputId, Vec<Target>>,
+}
+
+impl Wiring<'_> {
+    fn meter(&self, id: &str) -> Arc<Meter> {
+        self.meters.get(id).map(Arc::clone).unwrap_or_default()
+    }
+
+    fn connect(&mut self, inputs: &[OutputId], target: &Target) {
+        for input in inputs {
+            self.targets.entry(input.clone()).or_default().push(target.clone());
+        }
+    }
+
+    fn targets(&self, id: &str, port: Option<&str>) -> Vec<Target> {
+        let output = OutputId { component: id.to_owned(), port: port.map(str::to_owned) };
+        self.targets.get(&output).cloned().unwrap_or_default()
+    }
+
+    /// The consumers of a source, which are all behind queues.
+    fn queues(&self, id: &str, port: Option<&str>) -> Vec<Inlet> {
+        let inlet = |target| match target {
+            Target::Queue(inlet) => Some(inlet),
+            Target::Stage(_) => None,
+        };
+        self.targets(id, port).into_iter().filter_map(inlet).collect()
+    }
+
+    /// Cuts the transforms into segments: one that a single transform feeds runs in that one's segment.
+    fn segments(&mut self) -> Result<Vec<Segment>, Unbuildable> {
+        let nodes = &self.plan.transforms;
+        let index = |id: &str| nodes.iter().position(|node| node.id == id);
+        let feeder = |node: &Node<dyn TransformConfig>| match node.inputs.as_slice() {
+            [only] => index(&only.component),
+            _ => None,
+        };
+        let mut queues: Vec<(usize, Outlet)> = Vec::new();
+        for (at, node) in nodes.iter().enumerate().filter(|(_, node)| feeder(node).is_none()) {
+            let (inlet, outlet) = queue(SEGMENT_LIMITS, Arc::default());
+            self.connect(&node.inputs, &Target::Queue(inlet));
+            queues.push((at, outlet));
+        }
+        let mut segments = Vec::new();
+        for (head, outlet) in queues {
+            let mut members = vec![head];
+            let mut next = 0;
+            while let Some(&fed_by) = members.get(next) {
+                for (at, node) in nodes.iter().enumerate().filter(|(_, node)| feeder(node) == Some(fed_by)) {
+                    let target = Target::Stage(members.len());
+                    members.push(at);
+                    self.connect(&node.inputs, &target);
+                }
+                next += 1;
+            }
+            let stages = members.iter().filter_map(|&at| nodes.get(at)).map(|node| self.stage(node));
+            segments.push((stages.collect::<Result<Vec<Stage>, Unbuildable>>()?, outlet));
+        }
+        Ok(segments.into_iter().map(|(stages, queue)| Segment { stages, queue }).collect())
+    }
+
+    fn stage(&self, node: &Node<dyn TransformConfig>) -> Result<Stage, Unbuildable> {
+        let transform = node.config.build().map_err(|why| Unbuildable { id: node.id.clone(), why })?;
+        let ports = node.config.ports().into_iter().map(|port| {
+            let targets = self.targets(&node.id, Some(&port));
+            (port, targets)
+        });
+        Ok(Stage { transform, meter: self.meter(&node.id), main: self.targets(&node.id, None), ports: ports.collect() })
+    }
+}
