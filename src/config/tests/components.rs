@@ -49,6 +49,15 @@ struct Decoding {
 }
 
 impl SourceConfig for Demo {
+    fn check(&self) -> Result<(), Invalid> {
+        match (self.count, &self.decoding) {
+            (Some(count), Some(_)) if count > 1_000 => {
+                Err(Invalid::new("", format!("{count} is too many to decode")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn build(&self, _: SourceContext) -> Result<Task, Invalid> {
         Err(Invalid::new("", "never built"))
     }
