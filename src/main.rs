@@ -1,2 +1,7 @@
-//! The evaltrail program.
-fn main() {}
+//! The evaltrail program: everything it does is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    evaltrail::cli::main(std::env::args_os())
+}

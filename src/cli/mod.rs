@@ -1,3 +1,73 @@
-//! The screen: how what the library found is shown to people. No logic.
+//! The screen: arguments in, diagnostics and exit codes out. No logic.
 
+mod args;
+mod load;
 pub mod render;
+mod run;
+
+use args::{Cli, Command, InitArgs, Preset};
+use clap::Parser;
+use std::ffi::OsString;
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+
+/// The pipeline that runs where no config is given.
+const EMBEDDED: &str = include_str!("../../configs/embedded.toml");
+/// A pipeline for a first look.
+const DEMO: &str = include_str!("../../configs/demo.toml");
+
+/// Something was rejected or lost, or a component failed.
+const EXIT_FAILED: u8 = 1;
+/// Bad usage or a bad config: nothing was started.
+const EXIT_REFUSED: u8 = 2;
+
+/// Runs the program and says how it ended: 0 when all is well, 1 when something was rejected or lost, 2 when nothing
+/// was started.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(e) => {
+            let code = if e.use_stderr() { EXIT_REFUSED } else { 0 };
+            // Help into a pipe whose reader is gone: nobody is left to tell.
+            e.print().unwrap_or_default();
+            return code.into();
+        }
+    };
+    match cli.command {
+        None => run::run(&cli.run),
+        Some(Command::Run(args)) => run::run(&args),
+        Some(Command::Validate(args)) => load::validate(&args),
+        Some(Command::Init(InitArgs { preset: Preset::Stdin })) => print(EMBEDDED),
+        Some(Command::Init(InitArgs { preset: Preset::Demo })) => print(DEMO),
+        Some(Command::List) => print(&list()),
+    }
+}
+
+/// Writes to standard output; a reader who went away is no failure.
+fn print(text: &str) -> ExitCode {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(e) => {
+            complain(&format!("evaltrail: can't write to standard output: {e}\n"));
+            EXIT_FAILED.into()
+        }
+    }
+}
+
+/// Writes to standard error, where anybody listens.
+fn complain(text: &str) {
+    io::stderr().lock().write_all(text.as_bytes()).unwrap_or_default();
+}
+
+fn list() -> String {
+    let registry = &crate::config::BUILTIN;
+    let sources = registry.sources.iter().map(|entry| ("source", entry.name, entry.summary));
+    let transforms = registry.transforms.iter().map(|entry| ("transform", entry.name, entry.summary));
+    let sinks = registry.sinks.iter().map(|entry| ("sink", entry.name, entry.summary));
+    let all: Vec<_> = sources.chain(transforms).chain(sinks).collect();
+    let width = all.iter().map(|(_, name, _)| name.len()).max().unwrap_or(0);
+    let line = |(role, name, summary): &(&str, &str, &str)| format!("{role:<9}  {name:<width$}  {summary}\n");
+    all.iter().map(line).collect()
+}

@@ -13,9 +13,9 @@
 use super::fault::Fault;
 use super::options::deserialize;
 use super::tree::Item;
-use crate::sinks::SinkConfig;
-use crate::sources::SourceConfig;
-use crate::transforms::TransformConfig;
+use crate::sinks::{self, SinkConfig};
+use crate::sources::{self, SourceConfig};
+use crate::transforms::{self, TransformConfig};
 use serde::de::DeserializeOwned;
 
 /// A component that a config can name.
@@ -40,13 +40,35 @@ pub struct Registry<'a> {
 }
 
 /// The sources of this program.
-pub static SOURCES: &[Entry<dyn SourceConfig>] = &[];
+pub static SOURCES: &[Entry<dyn SourceConfig>] = &[
+    source::<sources::stdin::Stdin>("stdin", "reads standard input"),
+    source::<sources::demo_logs::DemoLogs>(
+        "demo_logs",
+        "makes up the log of a Livebook, for trying things out",
+    ),
+];
 
 /// The transforms of this program.
-pub static TRANSFORMS: &[Entry<dyn TransformConfig>] = &[];
+pub static TRANSFORMS: &[Entry<dyn TransformConfig>] = &[
+    transform::<transforms::legacy_message::LegacyMessage>(
+        "legacy_message",
+        "makes one canonical event of the two records of an evaluation",
+    ),
+    transform::<transforms::audit_policy::AuditPolicy>(
+        "audit_policy",
+        "decides which evaluations are recorded, and how much of each",
+    ),
+    transform::<transforms::metadata_projection::MetadataProjection>(
+        "metadata_projection",
+        "keeps the metadata that you chose, in your order",
+    ),
+];
 
 /// The sinks of this program.
-pub static SINKS: &[Entry<dyn SinkConfig>] = &[];
+pub static SINKS: &[Entry<dyn SinkConfig>] = &[
+    sink::<sinks::console::Console>("console", "writes to standard output or standard error"),
+    sink::<sinks::blackhole::Blackhole>("blackhole", "takes everything and keeps nothing but the count"),
+];
 
 /// All components of this program.
 pub static BUILTIN: Registry<'static> = Registry { sources: SOURCES, transforms: TRANSFORMS, sinks: SINKS };

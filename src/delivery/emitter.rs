@@ -64,7 +64,7 @@ impl Emitter {
 }
 
 /// Gives `batch` to every consumer; resolves it where it is empty or nobody wants it.
-pub(crate) async fn fan_out(consumers: &[Inlet], batch: Batch) {
+async fn fan_out(consumers: &[Inlet], batch: Batch) {
     let Some((last, others)) = consumers.split_last() else {
         return batch.resolve(Verdict::Delivered);
     };

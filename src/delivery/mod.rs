@@ -14,7 +14,6 @@ mod shutdown;
 mod sink;
 
 pub use drive::{Ended, SinkDriver};
-pub(crate) use emitter::fan_out;
 pub use emitter::{Emission, Emitter, Receipt};
 pub use intake::Intake;
 pub use meter::{Meter, Totals};

@@ -39,7 +39,8 @@ impl Outcome {
     /// Whether everything that was read is delivered or was dropped on purpose.
     pub fn is_clean(&self) -> bool {
         let lost = self.totals.values().any(|totals| totals.batches_lost > 0 && !self.reader_gone);
-        let rejected = self.totals.values().any(|totals| totals.events_rejected > 0 || totals.batches_rejected > 0);
+        let rejected =
+            self.totals.values().any(|totals| totals.events_rejected > 0 || totals.batches_rejected > 0);
         self.failures.is_empty() && !lost && !rejected
     }
 
@@ -80,7 +81,11 @@ impl Pipeline {
 
     /// Waits for the end: the sources have finished and everything is drained; or `stop` came, and then it takes as
     /// long as the plan allows at most; or `abort` came, and it ends at once.
-    pub async fn finish(mut self, stop: impl Future<Output = ()>, abort: impl Future<Output = ()>) -> Outcome {
+    pub async fn finish(
+        mut self,
+        stop: impl Future<Output = ()>,
+        abort: impl Future<Output = ()>,
+    ) -> Outcome {
         let mut outcome = Outcome::default();
         tokio::pin!(stop, abort);
         let mut stopping = false;

@@ -42,7 +42,9 @@ impl Segment {
             let wake = self.stages.iter().filter_map(|stage| stage.transform.wake_at()).min();
             let sleep = async {
                 match wake {
-                    Some(at) => tokio::time::sleep(Duration::from_millis(at.saturating_sub(clock::now_ms()))).await,
+                    Some(at) => {
+                        tokio::time::sleep(Duration::from_millis(at.saturating_sub(clock::now_ms()))).await
+                    }
                     None => std::future::pending().await,
                 }
             };
@@ -55,7 +57,8 @@ impl Segment {
                 () = sleep => self.wake().await,
             }
         }
-        let last = Batch { last: true, ..Batch::new(Vec::new(), clock::now_ms(), Acks::default()) };
+        let mut last = Batch::new(Vec::new(), clock::now_ms(), Acks::default());
+        last.last = true;
         self.work(0, last).await;
     }
 

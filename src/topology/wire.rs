@@ -73,7 +73,8 @@ fn demand_on(plan: &Plan, output: &OutputId) -> Demand {
     let transforms = plan.transforms.iter().filter(|node| node.inputs.contains(output)).map(|node| {
         // What leaves by a port may be anything.
         let ports = node.config.ports();
-        let by_port = |port: String| demand_on(plan, &OutputId { component: node.id.clone(), port: Some(port) });
+        let by_port =
+            |port: String| demand_on(plan, &OutputId { component: node.id.clone(), port: Some(port) });
         let downstream = ports.into_iter().map(by_port).fold(demand_on(plan, &main(&node.id)), Demand::join);
         node.config.demand(downstream)
     });
@@ -149,6 +150,11 @@ impl Wiring<'_> {
             let targets = self.targets(&node.id, Some(&port));
             (port, targets)
         });
-        Ok(Stage { transform, meter: self.meter(&node.id), main: self.targets(&node.id, None), ports: ports.collect() })
+        Ok(Stage {
+            transform,
+            meter: self.meter(&node.id),
+            main: self.targets(&node.id, None),
+            ports: ports.collect(),
+        })
     }
 }

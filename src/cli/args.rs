@@ -1,0 +1,105 @@
+//! What can be said on the command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Turns the logs of a notebook server (Livebook) into an audit trail of code evaluation.
+///
+/// Without a command it runs a pipeline; without a config, the embedded one, which reads Livebook's log on standard
+/// input and writes one line of JSON for each evaluation:
+///
+///     livebook server 2>&1 | evaltrail
+#[derive(Debug, Parser)]
+#[command(name = "evaltrail", version, verbatim_doc_comment, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// The command; `run` where there is none.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// What `run` takes.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs a pipeline (the default)
+    Run(RunArgs),
+    /// Checks a config and shows everything that is wrong with it
+    Validate(ValidateArgs),
+    /// Prints a commented config to start from
+    Init(InitArgs),
+    /// Lists the components, one line each
+    List,
+}
+
+/// Where the config comes from.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// Config to read: a file, a folder of `*.toml`, or `-` for standard input; several are merged
+    #[arg(short, long = "config", value_name = "FILE|DIR|-")]
+    pub config: Vec<PathBuf>,
+}
+
+/// Options of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Where the config comes from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Read what is there, to its end, and finish
+    #[arg(long)]
+    pub once: bool,
+    /// Check every record, and exit with 1 if one can't be decoded
+    #[arg(long)]
+    pub deny_faults: bool,
+    /// How evaltrail's own log is written, on standard error
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    pub log_format: LogFormat,
+    /// Say more on standard error
+    #[arg(short, long, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// Say nothing but errors on standard error
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// Options of `validate`.
+#[derive(Debug, Args)]
+pub struct ValidateArgs {
+    /// Where the config comes from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Check the structure without the environment: variables need not be set
+    #[arg(long)]
+    pub no_environment: bool,
+    /// Exit with 2 on a warning too
+    #[arg(long)]
+    pub deny_warnings: bool,
+}
+
+/// Options of `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Which config
+    #[arg(long, value_enum, default_value_t = Preset::Stdin)]
+    pub preset: Preset,
+}
+
+/// The configs that `init` prints.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Preset {
+    /// Livebook's log on standard input: the embedded pipeline
+    Stdin,
+    /// The log of a Livebook that does not exist, for a first look
+    Demo,
+}
+
+/// The forms of evaltrail's own log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people
+    Text,
+    /// One JSON object per line
+    Json,
+}
