@@ -38,8 +38,9 @@ pub(super) fn read<T>(
         match make(&reading.table) {
             Ok(value) => return is_sound.then_some(value),
             Err(fault) => {
-                is_sound = false;
+                // What is not known is taken out silently: the rest may still make a value.
                 if reading.is_news(&fault) {
+                    is_sound = false;
                     diagnostics.push(describe(&fault, table, owner));
                 }
                 if !reading.step_over(&fault) {

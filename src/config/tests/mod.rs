@@ -5,22 +5,8 @@ mod components;
 
 use super::*;
 use crate::delivery::WhenFull;
-use components::TESTED;
+use components::{TESTED, variable};
 use expect_test::{Expect, expect};
-
-fn variable(name: &str) -> Option<String> {
-    let value = match name {
-        "COUNT" => " 1_000",
-        "RATE" => "0.25",
-        "ON" => "true",
-        "SIZE" => "70000",
-        "SECRET" => "hunter2",
-        "SPACED" => "hunter2 hunter2",
-        "IN" => "demp",
-        _ => return None,
-    };
-    Some(value.to_owned())
-}
 
 fn sources(texts: &[&str]) -> Vec<Source> {
     let name = |index| format!("{index}.toml");
@@ -123,7 +109,7 @@ decoding.zone = \"UTC\"
             0.toml:5 "five"
                 Error: wrong type of `count`: expected a whole number, found a string
             0.toml:6 7
-                Error: invalid value of `rate`: must be from 0 to 1, not 7
+                Error: invalid value of `rate`: must be from 0 to below 1, not 7
             0.toml:7 1
                 Error: wrong type of `on`: expected true or false, found a whole number
             0.toml:8 70_001
@@ -277,11 +263,20 @@ _token = \"x${SECRET}\"
         Environment::Absent,
         &expect![[r#"
         0.toml:5 "${SIZE:-7}"
-            Error: invalid value of `rate`: must be from 0 to 1, not 7
+            Error: invalid value of `rate`: must be from 0 to below 1, not 7
         0.toml:6 "at ${SECRET}"
             Error: wrong type of `on`: expected true or false, found a string
     "#]],
     );
+}
+
+#[test]
+fn a_component_is_made_without_what_is_unknown() {
+    let text = format!("{DEMO}rate = \"${{RATE}}\"\nsize = \"${{SIZE}}\"\n{NULL}")
+        .replace("livebook_json", "${FORMAT}");
+    let loaded = load(&sources(&[&text]), &TESTED, Environment::Absent);
+    let Loaded { plan, warnings } = loaded.unwrap_or_else(|faults| panic!("{faults:#?}"));
+    assert_eq!((plan.ids(), warnings), (vec!["demo", "null"], Vec::new()));
 }
 
 #[test]
