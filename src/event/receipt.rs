@@ -52,6 +52,14 @@ impl Share {
         Share { ticket: Some(Arc::new(ticket)) }
     }
 
+    /// Whether both are shares of one batch.
+    fn is_same(&self, other: &Share) -> bool {
+        match (&self.ticket, &other.ticket) {
+            (Some(own), Some(other)) => Arc::ptr_eq(own, other),
+            _ => false,
+        }
+    }
+
     /// Says what became of this part.
     pub fn resolve(mut self, verdict: Verdict) {
         if let Some(ticket) = self.ticket.take() {
@@ -84,9 +92,16 @@ impl Acks {
         Acks(SmallVec::from_iter([share]))
     }
 
-    /// Takes over the shares of `other`.
+    /// Takes over the shares of `other`. Two shares of one batch become one: the verdict of the joined batch is heard
+    /// through either.
     pub fn join(&mut self, other: Acks) {
-        self.0.extend(other.0);
+        for share in other.0 {
+            if self.0.iter().any(|own| own.is_same(&share)) {
+                share.resolve(Verdict::Delivered);
+            } else {
+                self.0.push(share);
+            }
+        }
     }
 
     /// Says what became of all of it.
@@ -127,6 +142,23 @@ mod tests {
         assert!(heard.lock().unwrap().is_empty(), "one part is still out");
         drop(other);
         assert_eq!(*heard.lock().unwrap(), [Verdict::Lost]);
+    }
+
+    #[test]
+    fn shares_of_one_batch_join_to_one() {
+        let ((first, first_heard), (second, second_heard)) = (watched(), watched());
+        let mut acks = Acks::of(first.clone());
+        for _ in 0..100 {
+            let mut held = acks.clone();
+            held.join(Acks::of(second.clone()));
+            acks.join(held);
+        }
+        assert_eq!(acks.0.len(), 2);
+        acks.resolve(Verdict::Rejected);
+        first.resolve(Verdict::Delivered);
+        second.resolve(Verdict::Delivered);
+        assert_eq!(*first_heard.lock().unwrap(), [Verdict::Rejected]);
+        assert_eq!(*second_heard.lock().unwrap(), [Verdict::Rejected]);
     }
 
     proptest! {

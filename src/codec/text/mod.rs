@@ -21,6 +21,9 @@ use raw::{Found, Raw, Twins};
 pub struct TextReader {
     stamps: Stamps,
     twins: Twins,
+    /// Whether line ends are `\r\n`, as a terminal between Livebook and us makes them. Told by lines without source,
+    /// which may have such line ends of its own.
+    crlf: bool,
 }
 
 /// What stands at the front of the lines that were given.
@@ -66,7 +69,7 @@ enum Source<'a> {
 impl TextReader {
     /// A reader for records whose times are local to `zone`.
     pub fn new(zone: Zone) -> TextReader {
-        TextReader { stamps: Stamps::new(zone), twins: Twins::default() }
+        TextReader { stamps: Stamps::new(zone), twins: Twins::default(), crlf: false }
     }
 
     /// Whether a text record can begin with `line`.
@@ -81,6 +84,7 @@ impl TextReader {
         match head.rest {
             Rest::Code(at) => self.structured(lines, first, &head, at, origin),
             Rest::Message { level, at } => {
+                self.crlf = first.ends_with(b"\r\n");
                 let message = trim_line(first).get(at..).unwrap_or_default();
                 if message == MESSAGE.as_bytes() {
                     self.evaluation(lines, first, &head, level, origin)
@@ -152,7 +156,7 @@ impl TextReader {
             text: lines.text.get(at..).unwrap_or_default(),
             users: head.value(b"users"),
             mode: head.value(b"session_mode"),
-            crlf: first.ends_with(b"\r\n"),
+            crlf: self.crlf,
             complete: lines.complete,
         };
         let source = |len| raw.text.get(..len).unwrap_or_default();
