@@ -2,7 +2,7 @@
 
 use super::diagnostic::{Diagnostic, Place};
 use super::environment::Text;
-use super::fault::discreet;
+use super::fault::Fault;
 use super::options::{self, Owner};
 use super::registry::{Entry as Line, Registry};
 use super::suggest;
@@ -178,39 +178,35 @@ impl Reader<'_> {
     }
 
     fn inputs(&mut self, common: &Item) -> Vec<Input> {
-        let Some(Entry { item, .. }) = common.get("inputs") else {
-            let help = "name what it consumes: `inputs = [\"<id>\"]`".to_owned();
-            let title = "the option `inputs` is missing".to_owned();
-            self.error(title, common.span.clone(), "gets its events from nowhere", Some(help));
-            return Vec::new();
-        };
-        let items = match &item.value {
-            Value::Array(items) => items.as_slice(),
-            _ => std::slice::from_ref(item),
+        let items = match common.get("inputs").map(|entry| &entry.item) {
+            None => &[],
+            Some(Item { value: Value::Array(items), .. }) => items.as_slice(),
+            Some(item) => std::slice::from_ref(item),
         };
         if items.is_empty() {
+            let (title, span) = match common.get("inputs") {
+                None => ("the option `inputs` is missing", common.span.clone()),
+                Some(entry) => ("`inputs` is empty", entry.item.span.clone()),
+            };
             let help = "name what it consumes: `inputs = [\"<id>\"]`".to_owned();
-            let title = "`inputs` is empty".to_owned();
-            self.error(title, item.span.clone(), "gets its events from nowhere", Some(help));
+            let label = "gets its events from nowhere";
+            self.error(title.to_owned(), span.clone(), label, Some(help));
+            return vec![Input { text: Text::unknown(), place: Place::new(self.file, span) }];
         }
-        let mut inputs = Vec::new();
-        for item in items {
-            match &item.value {
-                Value::Text(text) => {
-                    let place = Place::new(self.file, item.span.clone());
-                    inputs.push(Input { text: text.clone(), place });
-                }
-                Value::Hole => {
-                    let place = Place::new(self.file, item.span.clone());
-                    inputs.push(Input { text: Text { opaque: true, ..Text::default() }, place });
-                }
-                _ => {
-                    let label = format!("expected a string, found {}", item.noun());
-                    self.error("wrong type of `inputs`".to_owned(), item.span.clone(), label, None);
-                }
+        items.iter().map(|item| self.input(item)).collect()
+    }
+
+    fn input(&mut self, item: &Item) -> Input {
+        let text = match &item.value {
+            Value::Text(text) => text.clone(),
+            Value::Hole => Text::unknown(),
+            _ => {
+                let label = format!("expected a string, found {}", item.noun());
+                self.error("wrong type of `inputs`".to_owned(), item.span.clone(), label, None);
+                Text::unknown()
             }
-        }
-        inputs
+        };
+        Input { text, place: Place::new(self.file, item.span.clone()) }
     }
 
     fn limits(&mut self, role: Role, common: &Item) -> Limits {
@@ -250,51 +246,35 @@ impl Reader<'_> {
     }
 
     fn source(&mut self, line: &Line<dyn SourceConfig>, own: &Item) -> Options {
-        let Some(config) = self.own_options(Role::Source, line, own) else { return Options::Unknown };
-        if let Err(invalid) = config.check() {
-            self.invalid(line.name, invalid, own);
-        }
-        Options::Source(line.name, config)
+        let config = self.own_options(Role::Source, line, own, |config| config.check());
+        config.map_or(Options::Unknown, |config| Options::Source(line.name, config))
     }
 
     fn transform(&mut self, line: &Line<dyn TransformConfig>, own: &Item) -> Options {
-        let Some(config) = self.own_options(Role::Transform, line, own) else { return Options::Unknown };
-        if let Err(invalid) = config.build() {
-            self.invalid(line.name, invalid, own);
-        }
-        Options::Transform(line.name, config)
+        let config = self.own_options(Role::Transform, line, own, |config| config.build().map(drop));
+        config.map_or(Options::Unknown, |config| Options::Transform(line.name, config))
     }
 
     fn sink(&mut self, line: &Line<dyn SinkConfig>, own: &Item) -> Options {
-        let Some(config) = self.own_options(Role::Sink, line, own) else { return Options::Unknown };
-        if let Err(invalid) = config.build() {
-            self.invalid(line.name, invalid, own);
-        }
-        Options::Sink(line.name, config)
+        let config = self.own_options(Role::Sink, line, own, |config| config.build().map(drop));
+        config.map_or(Options::Unknown, |config| Options::Sink(line.name, config))
     }
 
-    fn own_options<C: ?Sized>(&mut self, role: Role, line: &Line<C>, own: &Item) -> Option<Box<C>> {
+    fn own_options<C: ?Sized>(
+        &mut self,
+        role: Role,
+        line: &Line<C>,
+        own: &Item,
+        check: impl Fn(&C) -> Result<(), Invalid>,
+    ) -> Option<Box<C>> {
         let name = format!("`{}`", line.name);
         let owner = Owner { file: self.file, name: &name, common: role.common() };
-        options::read(own, owner, line.make, self.diagnostics)
-    }
-
-    /// What a component itself finds wrong with its options.
-    fn invalid(&mut self, kind: &str, invalid: Invalid, own: &Item) {
-        let Invalid { key, message, help } = invalid;
-        let found = own.at_path(&key).filter(|_| !key.is_empty());
-        let item = found.unwrap_or(own);
-        if item.is_opaque() {
-            return;
-        }
-        let title = match found {
-            Some(_) => format!("invalid value of `{key}`"),
-            None => format!("invalid options of `{kind}`"),
+        let make = |item: &Item| {
+            let config = (line.make)(item)?;
+            check(&config).map_err(|invalid| Fault::refused(invalid, item))?;
+            Ok(config)
         };
-        // It may quote any of them, not just the one that it blames.
-        let texts = own.texts();
-        let help = help.filter(|help| discreet(help.clone(), &texts) == *help);
-        self.error(title, item.span.clone(), discreet(message, &texts), help);
+        options::read(own, owner, make, self.diagnostics)
     }
 
     fn types(&self, role: Role) -> Vec<&'static str> {

@@ -77,7 +77,7 @@ fn integer<'de, V: Visitor<'de>>(value: i128, visitor: V) -> Result<V::Value, Fa
     } else if let Ok(value) = u64::try_from(value) {
         visitor.visit_u64(value)
     } else {
-        Err(Fault::invalid_value(Unexpected::Other("a huge number"), &visitor))
+        Err(Fault::invalid_value(Unexpected::Other("one that is far too large"), &visitor))
     }
 }
 

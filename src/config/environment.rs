@@ -33,6 +33,11 @@ pub(super) struct Text {
 }
 
 impl Text {
+    /// A string that nothing is known of.
+    pub fn unknown() -> Text {
+        Text { opaque: true, ..Text::default() }
+    }
+
     /// The string, or what is written in the file where its value must not be shown.
     pub fn shown(&self) -> &str {
         if self.is_secret() || self.opaque { &self.written } else { &self.value }

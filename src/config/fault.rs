@@ -6,6 +6,7 @@
 
 use super::environment::Text;
 use super::tree::Item;
+use crate::event::Invalid;
 use serde::de::{Expected, Unexpected};
 use std::fmt;
 use std::ops::Range;
@@ -17,6 +18,8 @@ const QUOTE_CHARS_MIN: usize = 4;
 pub(super) enum Kind {
     /// A component's own words.
     Custom(String),
+    /// What a component says of options that could all be read.
+    Refused { message: String, help: Option<String> },
     /// A value of another type.
     Type { found: &'static str, expected: String },
     /// A value of the right type that does not do; `found` is none where it must not be shown.
@@ -58,12 +61,27 @@ impl Fault {
         Fault(Box::new(Inner { kind, at: None, path: Vec::new() }))
     }
 
+    /// What a component has to say against its options `table`: at the item that it names, where the table has it.
+    pub fn refused(invalid: Invalid, table: &Item) -> Fault {
+        let Invalid { key, message, help } = invalid;
+        let found = table.at_path(&key).filter(|_| !key.is_empty());
+        let fault = Fault::new(Kind::Refused { message, help });
+        // It may quote any of its options, not just the one that it blames.
+        let fault = fault.at_value(found.unwrap_or(table)).without(&secrets(table));
+        if found.is_some() { fault.below(&key) } else { fault }
+    }
+
+    fn without(mut self, secrets: &[&Text]) -> Fault {
+        self.0.kind = without(std::mem::replace(&mut self.0.kind, Kind::Missing("")), secrets);
+        self
+    }
+
     /// Places it at a value, unless something further in has already.
     pub fn at_value(mut self, item: &Item) -> Fault {
         if self.0.at.is_none() {
-            let secrets: Vec<&Text> = item.texts().into_iter().filter(|text| text.is_secret()).collect();
+            let secrets = secrets(item);
             let reference = secrets.first().map(|text| text.written.clone());
-            self.0.kind = without(std::mem::replace(&mut self.0.kind, Kind::Missing("")), &secrets);
+            self = self.without(&secrets);
             let span = item.span.clone();
             self.0.at = Some(At { number: item.number, span, opaque: item.is_opaque(), reference });
         }
@@ -110,19 +128,29 @@ fn without(kind: Kind, secrets: &[&Text]) -> Kind {
         Kind::Value { expected, .. } => Kind::Value { found: None, expected },
         Kind::Variant { valid, .. } => Kind::Variant { found: None, valid },
         Kind::Custom(message) => Kind::Custom(discreet(message, secrets)),
+        Kind::Refused { message, help } => {
+            let help = help.filter(|help| !is_quoted(help, secrets));
+            Kind::Refused { message: discreet(message, secrets), help }
+        }
         other => other,
     }
 }
 
-/// `message`, or vague words in its place where it may quote the value of a variable in `texts`.
-pub(super) fn discreet(message: String, texts: &[&Text]) -> String {
-    let secrets =
-        texts.iter().flat_map(|text| text.secrets.iter().chain(text.is_secret().then_some(&text.value)));
-    if secrets.into_iter().any(|secret| quotes(&message, secret)) {
+/// `message`, or vague words in its place where it may quote the value of a variable.
+fn discreet(message: String, secrets: &[&Text]) -> String {
+    if is_quoted(&message, secrets) {
         "what comes from the environment here is not valid".to_owned()
     } else {
         message
     }
+}
+
+fn is_quoted(message: &str, secrets: &[&Text]) -> bool {
+    secrets.iter().flat_map(|text| text.secrets.iter().chain([&text.value])).any(|one| quotes(message, one))
+}
+
+fn secrets(item: &Item) -> Vec<&Text> {
+    item.texts().into_iter().filter(|text| text.is_secret()).collect()
 }
 
 /// Whether `message` has some letters in a row from `secret`, or the same number in another notation.
@@ -172,7 +200,8 @@ pub(super) fn in_words(expected: &str, with_bounds: bool) -> String {
 
 fn noun(unexpected: &Unexpected<'_>) -> &'static str {
     match unexpected {
-        Unexpected::Bool(_) => "true or false",
+        Unexpected::Bool(true) => "`true`",
+        Unexpected::Bool(false) => "`false`",
         Unexpected::Unsigned(_) | Unexpected::Signed(_) => "a whole number",
         Unexpected::Float(_) => "a number with a fraction",
         Unexpected::Char(_) | Unexpected::Str(_) => "a string",
@@ -203,6 +232,7 @@ impl serde::de::Error for Fault {
             Unexpected::Float(value) => Some(value.to_string()),
             Unexpected::Bool(value) => Some(value.to_string()),
             Unexpected::Str(value) => Some(format!("{value:?}")),
+            Unexpected::Other(words) => Some(words.to_owned()),
             _ => None,
         };
         Fault::new(Kind::Value { found, expected: in_words(&expected.to_string(), true) })

@@ -214,6 +214,7 @@ impl<'a> Graph<'a> {
     }
 
     fn loose_ends(&self, diagnostics: &mut Vec<Diagnostic>) {
+        // Whatever seems to be consumed by nobody may be meant by an input that is not known.
         if self.components.iter().flat_map(|one| &one.inputs).any(|input| input.text.opaque) {
             return;
         }

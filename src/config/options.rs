@@ -38,8 +38,9 @@ pub(super) fn read<T>(
         match make(&reading.table) {
             Ok(value) => return is_sound.then_some(value),
             Err(fault) => {
-                is_sound = false;
+                // What is not known is taken out silently: the rest may still make a value.
                 if reading.is_news(&fault) {
+                    is_sound = false;
                     diagnostics.push(describe(&fault, table, owner));
                 }
                 if !reading.step_over(&fault) {
@@ -143,6 +144,9 @@ fn describe(fault: &Fault, table: &Item, owner: Owner<'_>) -> Diagnostic {
     let from = reference.map(|written| format!("the value comes from `{written}`"));
     match fault.kind() {
         Kind::Custom(message) => Diagnostic::error(invalid).at(place, message).help(from),
+        Kind::Refused { message, help } => {
+            Diagnostic::error(invalid).at(place, message).help(help.clone().or(from))
+        }
         Kind::Type { found, expected } => Diagnostic::error(format!("wrong type of `{path}`"))
             .at(place, format!("expected {expected}, found {found}"))
             .help(from),
@@ -151,10 +155,10 @@ fn describe(fault: &Fault, table: &Item, owner: Owner<'_>) -> Diagnostic {
             Diagnostic::error(invalid).at(place, format!("expected {expected}{found}")).help(from)
         }
         Kind::Variant { found: Some(found), valid } => Diagnostic::error(invalid)
-            .at(place, format!("`{found}` is none of its values"))
+            .at(place, format!("`{found}` is not one of its values"))
             .help(suggest::help(found, valid, "the values are")),
         Kind::Variant { found: None, valid } => Diagnostic::error(invalid)
-            .at(place, "what comes from the environment is none of its values")
+            .at(place, "what comes from the environment is not one of its values")
             .help(format!("the values are {}", suggest::listed(valid))),
         Kind::Field { name, valid } => {
             let common = if is_top { owner.common } else { &[] };

@@ -25,13 +25,19 @@ pub(super) fn parse(file: usize, source: &Source, environment: Environment<'_>) 
     let readable = errors.iter().all(|error| error.message() == DUPLICATE);
     let mut diagnostics = Vec::new();
     let mut last_line = None;
+    let mut last_header = None;
     for error in &errors {
         let span = token(text, error.span());
-        // One slip makes the parser stumble several times over the same line.
         let line = line_start(text, span.start);
-        if last_line.replace(line) != Some(line) {
+        let header = header_start(text, line);
+        // One slip makes the parser stumble several times over the same line; and of a table that stands twice, its
+        // keys need not be told one by one.
+        let is_known = last_line == Some(line) || error.message() == DUPLICATE && last_header == Some(header);
+        if !is_known {
             diagnostics.push(diagnostic(file, text, span, error));
         }
+        last_line = Some(line);
+        last_header = if line == header { Some(header) } else { last_header };
     }
     if !readable {
         return Parsed { root: None, diagnostics };
@@ -97,6 +103,22 @@ fn beginning(line: &str) -> String {
     line.split(end).next().unwrap_or_default().split_whitespace().collect()
 }
 
+/// Where the table that the line at `line` belongs to begins.
+fn header_start(text: &str, line: usize) -> usize {
+    let mut start = 0;
+    let mut header = 0;
+    for text in text.split_inclusive('\n') {
+        if start > line {
+            break;
+        }
+        if text.trim_start().starts_with('[') {
+            header = start;
+        }
+        start += text.len();
+    }
+    header
+}
+
 fn line_start(text: &str, at: usize) -> usize {
     text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1)
 }
@@ -137,7 +159,7 @@ mod tests {
     fn what_stands_twice_shows_both_places() {
         let again = "defined again here".to_owned();
         assert_eq!(
-            faults("[sources.a]\nn = 1\n[sinks.a]\n[ sources . a ]\nm = 1\n"),
+            faults("[sources.a]\nn = 1\n[sinks.a]\n[ sources . a ]\nn = 1\n"),
             [(again.clone(), "a".to_owned(), Some("[sources.a]".to_owned()))]
         );
         assert_eq!(

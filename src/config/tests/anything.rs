@@ -1,7 +1,7 @@
 //! Whatever the text: no panic, and every place is in it.
 
-use super::components::TESTED;
-use super::{sources, variable};
+use super::components::{TESTED, variable};
+use super::sources;
 use crate::config::{Environment, load};
 use proptest::prelude::*;
 

@@ -36,8 +36,8 @@ impl TryFrom<f64> for Fraction {
     type Error = String;
 
     fn try_from(value: f64) -> Result<Fraction, String> {
-        let is_in = (0.0..=1.0).contains(&value);
-        if is_in { Ok(Fraction(value)) } else { Err(format!("must be from 0 to 1, not {value}")) }
+        let is_in = (0.0..1.0).contains(&value);
+        if is_in { Ok(Fraction(value)) } else { Err(format!("must be from 0 to below 1, not {value}")) }
     }
 }
 
@@ -49,6 +49,15 @@ struct Decoding {
 }
 
 impl SourceConfig for Demo {
+    fn check(&self) -> Result<(), Invalid> {
+        match (self.count, &self.decoding) {
+            (Some(count), Some(_)) if count > 1_000 => {
+                Err(Invalid::new("", format!("{count} is too many to decode")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn build(&self, _: SourceContext) -> Result<Task, Invalid> {
         Err(Invalid::new("", "never built"))
     }
@@ -147,3 +156,18 @@ pub static TESTED: Registry<'static> = Registry {
     transforms: &[transform::<Pass>("pass", "does nothing")],
     sinks: &[sink::<Null>("null", "forgets"), sink::<Out>("out", "sends")],
 };
+
+/// The environment of the tests.
+pub fn variable(name: &str) -> Option<String> {
+    let value = match name {
+        "COUNT" => " 1_000",
+        "RATE" => "0.25",
+        "ON" => "true",
+        "SIZE" => "70000",
+        "SECRET" => "hunter2",
+        "SPACED" => "hunter2 hunter2",
+        "IN" => "demp",
+        _ => return None,
+    };
+    Some(value.to_owned())
+}

@@ -5,22 +5,8 @@ mod components;
 
 use super::*;
 use crate::delivery::WhenFull;
-use components::TESTED;
+use components::{TESTED, variable};
 use expect_test::{Expect, expect};
-
-fn variable(name: &str) -> Option<String> {
-    let value = match name {
-        "COUNT" => " 1_000",
-        "RATE" => "0.25",
-        "ON" => "true",
-        "SIZE" => "70000",
-        "SECRET" => "hunter2",
-        "SPACED" => "hunter2 hunter2",
-        "IN" => "demp",
-        _ => return None,
-    };
-    Some(value.to_owned())
-}
 
 fn sources(texts: &[&str]) -> Vec<Source> {
     let name = |index| format!("{index}.toml");
@@ -49,7 +35,7 @@ fn check_all(texts: &[&str], environment: Environment<'_>, expected: &Expect) {
     };
     let mut seen = String::new();
     for one in diagnostics {
-        let at = one.at.as_ref().map(place).unwrap_or_default();
+        let at = one.at.as_ref().map_or_else(|| "as a whole".to_owned(), place);
         let label = if one.label.is_empty() { String::new() } else { format!(": {}", one.label) };
         seen.push_str(&format!("{at}\n    {:?}: {}{label}\n", one.severity, one.title));
         one.more.iter().for_each(|(more, label)| seen.push_str(&format!("    {}: {label}\n", place(more))));
@@ -114,29 +100,29 @@ decoding.zone = \"UTC\"
     check(
         &format!("{text}{NULL}"),
         &expect![[r#"
-        0.toml:3 "livebook_jsn"
-            Error: invalid value of `_format`: `livebook_jsn` is none of its values
-            help: did you mean `livebook_json`?
-        0.toml:4 cuont
-            Error: unknown option `cuont`: not an option of `demo`
-            help: did you mean `count`?
-        0.toml:5 "five"
-            Error: wrong type of `count`: expected a whole number, found a string
-        0.toml:6 7
-            Error: invalid value of `rate`: must be from 0 to 1, not 7
-        0.toml:7 1
-            Error: wrong type of `on`: expected true or false, found a whole number
-        0.toml:8 70_001
-            Error: invalid value of `size`: expected a whole number from 0 to 65535, found 70001
-        0.toml:9 decoding
-            Error: the option `timezone` is missing: `decoding` needs it
-        0.toml:9 "xml"
-            Error: invalid value of `decoding.codec`: `xml` is none of its values
-            help: the values are `livebook_json`, `livebook_text`
-        0.toml:10 zone
-            Error: unknown option `zone`: not an option of `decoding`
-            help: the options are `codec`, `timezone`
-    "#]],
+            0.toml:3 "livebook_jsn"
+                Error: invalid value of `_format`: `livebook_jsn` is not one of its values
+                help: did you mean `livebook_json`?
+            0.toml:4 cuont
+                Error: unknown option `cuont`: not an option of `demo`
+                help: did you mean `count`?
+            0.toml:5 "five"
+                Error: wrong type of `count`: expected a whole number, found a string
+            0.toml:6 7
+                Error: invalid value of `rate`: must be from 0 to below 1, not 7
+            0.toml:7 1
+                Error: wrong type of `on`: expected true or false, found a whole number
+            0.toml:8 70_001
+                Error: invalid value of `size`: expected a whole number from 0 to 65535, found 70001
+            0.toml:9 decoding
+                Error: the option `timezone` is missing: `decoding` needs it
+            0.toml:9 "xml"
+                Error: invalid value of `decoding.codec`: `xml` is not one of its values
+                help: the values are `livebook_json`, `livebook_text`
+            0.toml:10 zone
+                Error: unknown option `zone`: not an option of `decoding`
+                help: the options are `codec`, `timezone`
+        "#]],
     );
 }
 
@@ -160,18 +146,21 @@ fn missing_options_are_found_one_by_one() {
 #[test]
 fn what_a_component_finds_itself_is_shown_at_its_key() {
     let text = format!(
-        "{DEMO}[transforms.t]\ntype = \"pass\"\ninputs = [\"demo\"]\nports = [\"fine\", \"not fine\"]
+        "{DEMO}count = 1_001\ndecoding = {{ codec = \"livebook_text\", timezone = \"\" }}
+[transforms.t]\ntype = \"pass\"\ninputs = [\"demo\"]\nports = [\"fine\", \"not fine\"]
 [sinks.out]\ntype = \"out\"\ninputs = [\"t\"]\nuri = \"ftp\"\n_token = \"\"\n"
     );
     check(
         &text,
         &expect![[r#"
-        0.toml:7 "not fine"
-            Error: invalid value of `ports[1]`: "not fine" has a space
-            help: use `_`
-        0.toml:11 "ftp"
-            Error: invalid value of `uri`: ftp is no address
-    "#]],
+            0.toml:1 [sources.demo]
+                Error: invalid options of `demo`: 1001 is too many to decode
+            0.toml:9 "not fine"
+                Error: invalid value of `ports[1]`: "not fine" has a space
+                help: use `_`
+            0.toml:13 "ftp"
+                Error: invalid value of `uri`: ftp is no address
+        "#]],
     );
 }
 
@@ -205,7 +194,7 @@ _token = \"${SECRET} ${MISSING:?say who you are}\"
                 Error: the variable `NONE` is not set: there is no value for it
                 help: set it, or give a default: `${NONE:-default}`
             0.toml:4 "${SECRET}"
-                Error: invalid value of `_format`: what comes from the environment is none of its values
+                Error: invalid value of `_format`: what comes from the environment is not one of its values
                 help: the values are `livebook_json`, `livebook_text`
             0.toml:5 "${SECRET}"
                 Error: wrong type of `count`: expected a whole number, found a string
@@ -234,10 +223,9 @@ _token = \"${SECRET} ${MISSING:?say who you are}\"
             0.toml:15 "${SPACED}"
                 Error: invalid value of `ports[1]`: what comes from the environment here is not valid
                 help: use `_`
-            0.toml:18 "t.${SECRET}"
-                Error: unknown port `t.${SECRET}`: there is no such port
             0.toml:19 "${SECRET}"
                 Error: invalid value of `uri`: what comes from the environment here is not valid
+                help: the value comes from `${SECRET}`
             0.toml:20 ${MISSING:?say who you are}
                 Error: the variable `MISSING` is not set: say who you are
                 help: set it, or give a default: `${MISSING:-default}`
@@ -275,11 +263,20 @@ _token = \"x${SECRET}\"
         Environment::Absent,
         &expect![[r#"
         0.toml:5 "${SIZE:-7}"
-            Error: invalid value of `rate`: must be from 0 to 1, not 7
+            Error: invalid value of `rate`: must be from 0 to below 1, not 7
         0.toml:6 "at ${SECRET}"
             Error: wrong type of `on`: expected true or false, found a string
     "#]],
     );
+}
+
+#[test]
+fn a_component_is_made_without_what_is_unknown() {
+    let text = format!("{DEMO}rate = \"${{RATE}}\"\nsize = \"${{SIZE}}\"\n{NULL}")
+        .replace("livebook_json", "${FORMAT}");
+    let loaded = load(&sources(&[&text]), &TESTED, Environment::Absent);
+    let Loaded { plan, warnings } = loaded.unwrap_or_else(|faults| panic!("{faults:#?}"));
+    assert_eq!((plan.ids(), warnings), (vec!["demo", "null"], Vec::new()));
 }
 
 #[test]
@@ -306,9 +303,6 @@ fn wrong_common_keys_are_found() {
             0.toml:9 [sources."a b"]
                 Error: the option `type` is missing: which source is it?
                 help: the types are `demo`
-            0.toml:9 [sources."a b"]
-                Warning: nothing consumes the source `a b`: its events go nowhere
-                help: name it in the `inputs` of a sink or transform: `"a b"`
             0.toml:9 "a b"
                 Error: `a b` can't be an id: not an id
                 help: an id has letters, digits, `_` and `-`
@@ -322,7 +316,7 @@ fn wrong_common_keys_are_found() {
                 Error: `inputs` is empty: gets its events from nowhere
                 help: name what it consumes: `inputs = ["<id>"]`
             0.toml:15 "disk"
-                Error: invalid value of `buffer.type`: `disk` is none of its values
+                Error: invalid value of `buffer.type`: `disk` is not one of its values
                 help: the values are `memory`
             0.toml:15 0
                 Error: invalid value of `buffer.max_events`: expected a whole number, 1 or more, found 0
@@ -342,7 +336,7 @@ fn wrong_common_keys_are_found() {
             0.toml:21 5
                 Error: wrong type of `type`: expected a string, found a whole number
             0.toml:22 "blok"
-                Error: invalid value of `buffer.when_full`: `blok` is none of its values
+                Error: invalid value of `buffer.when_full`: `blok` is not one of its values
                 help: did you mean `block`?
         "#]],
     );
@@ -450,10 +444,10 @@ fn loose_ends_are_warnings_and_nothing_at_all_is_an_error() {
     check(
         "",
         &expect![[r#"
-
+            as a whole
                 Error: nothing to run: there is no source
                 help: declare one by `[sources.<id>]`
-
+            as a whole
                 Error: nothing to run: there is no sink
                 help: declare one by `[sinks.<id>]`
         "#]],
@@ -464,10 +458,10 @@ fn loose_ends_are_warnings_and_nothing_at_all_is_an_error() {
             0.toml:1 sources
                 Error: `sources` is no table: expected a table, found an array
                 help: a source is declared by `[sources.<id>]`
-
+            as a whole
                 Error: nothing to run: there is no source
                 help: declare one by `[sources.<id>]`
-
+            as a whole
                 Error: nothing to run: there is no sink
                 help: declare one by `[sinks.<id>]`
         "#]],
