@@ -126,7 +126,7 @@ impl<'a> Scan<'a> {
                     if depth > DEPTH_MAX - 2 {
                         return Err(Flaw::TooDeep { at: self.at });
                     }
-                    inside = inside << 1 | u128::from(open == b'{');
+                    inside = (inside << 1) | u128::from(open == b'{');
                     if self.take(if open == b'{' { b'}' } else { b']' }) {
                         inside >>= 1;
                         depth -= 1;
@@ -213,30 +213,31 @@ impl<'a> Scan<'a> {
         let mut escapes = Escapes::None;
         loop {
             self.at = plain_run(self.text, self.at);
-            match self.peek() {
-                Some(b'"') => {
+            match self.text.get(self.at..) {
+                Some([b'"', ..]) => {
                     let end = self.at;
                     self.at += 1;
                     return Ok(Piece { start, end, escapes });
                 }
-                Some(b'\\') => escapes = escapes.max(self.escape()?),
-                Some(_) => return Err(Flaw::Control { at: self.at }),
-                None => return Err(Flaw::Syntax { at: self.at, wanted: "the closing quote of a string" }),
+                Some([b'\\', b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't', ..]) => {
+                    self.at += 2;
+                    escapes = escapes.max(Escapes::Short);
+                }
+                Some([b'\\', ..]) => {
+                    self.free_escape()?;
+                    escapes = Escapes::Free;
+                }
+                Some([_, ..]) => return Err(Flaw::Control { at: self.at }),
+                _ => return Err(Flaw::Syntax { at: self.at, wanted: "the closing quote of a string" }),
             }
         }
     }
 
-    fn escape(&mut self) -> Result<Escapes, Flaw> {
+    /// Takes `\/` or `\uXXXX`, which encoders write differently.
+    fn free_escape(&mut self) -> Result<(), Flaw> {
         let at = self.at;
         match self.text.get(at + 1) {
-            Some(b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't') => {
-                self.at += 2;
-                Ok(Escapes::Short)
-            }
-            Some(b'/') => {
-                self.at += 2;
-                Ok(Escapes::Free)
-            }
+            Some(b'/') => self.at += 2,
             Some(b'u') => {
                 let unit = hex4(self.text, at + 2).ok_or(Flaw::Escape { at })?;
                 self.at += 6;
@@ -248,10 +249,10 @@ impl<'a> Scan<'a> {
                     0xDC00..=0xDFFF => return Err(Flaw::Surrogate { at }),
                     _ => {}
                 }
-                Ok(Escapes::Free)
             }
-            _ => Err(Flaw::Escape { at }),
+            _ => return Err(Flaw::Escape { at }),
         }
+        Ok(())
     }
 }
 
@@ -268,31 +269,46 @@ pub(super) fn low_surrogate(text: &[u8], at: usize) -> Option<u32> {
 pub(super) fn hex4(text: &[u8], at: usize) -> Option<u32> {
     let mut unit = 0;
     for &digit in text.get(at..at + 4)? {
-        unit = unit << 4 | char::from(digit).to_digit(16)?;
+        unit = (unit << 4) | char::from(digit).to_digit(16)?;
     }
     Some(unit)
 }
 
+/// Words that are looked at one by one before a string is taken for long and plain.
+const SHORT_WORDS: usize = 6;
+
 /// Offset of the first quote, backslash or control character from `at` on, or of the end.
 ///
-/// Whole blocks are tested by code that the compiler turns into vector instructions, the last few bytes eight at a
-/// time in one integer: strings are most of a log, and most of a string is plain.
-fn plain_run(text: &[u8], mut at: usize) -> usize {
-    while let Some(block) = text.get(at..).and_then(|rest| rest.first_chunk::<32>()) {
-        if block.iter().fold(false, |found, &b| found | (b == b'"') | (b == b'\\') | (b < 0x20)) {
-            break;
-        }
-        at += 32;
-    }
+/// Strings are most of a log, and most of a string is plain; source code, though, has an escape every twenty bytes or
+/// so. Hence eight bytes at a time in one integer at first, and whole blocks, by code that the compiler turns into
+/// vector instructions, where a run turns out to be long.
+#[inline]
+pub(super) fn plain_run(text: &[u8], mut at: usize) -> usize {
+    let mut words = 0;
     while let Some(word) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         let hits = special_bytes(u64::from_le_bytes(*word));
         if hits != 0 {
             return at + (hits.trailing_zeros() / 8) as usize;
         }
         at += 8;
+        words += 1;
+        if words == SHORT_WORDS {
+            at = plain_blocks(text, at);
+        }
     }
     while text.get(at).is_some_and(|&b| b != b'"' && b != b'\\' && b >= 0x20) {
         at += 1;
+    }
+    at
+}
+
+/// Passes over blocks without a special byte.
+fn plain_blocks(text: &[u8], mut at: usize) -> usize {
+    while let Some(block) = text.get(at..).and_then(|rest| rest.first_chunk::<32>()) {
+        if block.iter().fold(false, |found, &b| found | (b == b'"') | (b == b'\\') | (b < 0x20)) {
+            break;
+        }
+        at += 32;
     }
     at
 }
