@@ -9,6 +9,7 @@
 //! could stand for it.
 
 use super::Flaw;
+use super::block::{BLOCK, special};
 
 /// Levels of arrays and objects inside each other; a deeper text is a [`Flaw::TooDeep`]. `serde_json` stops there too.
 pub const DEPTH_MAX: u32 = 128;
@@ -211,25 +212,52 @@ impl<'a> Scan<'a> {
     fn string(&mut self) -> Result<Piece, Flaw> {
         let start = self.at;
         let mut escapes = Escapes::None;
-        loop {
-            self.at = plain_run(self.text, self.at);
-            match self.text.get(self.at..) {
-                Some([b'"', ..]) => {
-                    let end = self.at;
-                    self.at += 1;
+        while let Some(block) = self.text.get(self.at..).and_then(|rest| rest.first_chunk::<BLOCK>()) {
+            let base = self.at;
+            self.at += BLOCK;
+            let mut hits = special(block);
+            while hits != 0 {
+                let at = base + hits.trailing_zeros() as usize;
+                if let Some(end) = self.special_at(at, &mut escapes)? {
                     return Ok(Piece { start, end, escapes });
                 }
-                Some([b'\\', b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't', ..]) => {
-                    self.at += 2;
-                    escapes = escapes.max(Escapes::Short);
-                }
-                Some([b'\\', ..]) => {
-                    self.free_escape()?;
-                    escapes = Escapes::Free;
-                }
-                Some([_, ..]) => return Err(Flaw::Control { at: self.at }),
-                _ => return Err(Flaw::Syntax { at: self.at, wanted: "the closing quote of a string" }),
+                // What an escape has taken may reach into the next block.
+                let done = self.at - base;
+                hits = if done < BLOCK { hits & (u32::MAX << done) } else { 0 };
+                self.at = self.at.max(base + BLOCK);
             }
+        }
+        loop {
+            let rest = self.text.get(self.at..).unwrap_or_default();
+            let Some(run) = rest.iter().position(|&b| b == b'"' || b == b'\\' || b < 0x20) else {
+                return Err(Flaw::Syntax { at: self.text.len(), wanted: "the closing quote of a string" });
+            };
+            if let Some(end) = self.special_at(self.at + run, &mut escapes)? {
+                return Ok(Piece { start, end, escapes });
+            }
+        }
+    }
+
+    /// Takes the quote or the escape at `at`; gives where the string ends, if it does.
+    #[inline]
+    fn special_at(&mut self, at: usize, escapes: &mut Escapes) -> Result<Option<usize>, Flaw> {
+        match self.text.get(at..) {
+            Some([b'\\', b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't', ..]) => {
+                self.at = at + 2;
+                *escapes = (*escapes).max(Escapes::Short);
+                Ok(None)
+            }
+            Some([b'"', ..]) => {
+                self.at = at + 1;
+                Ok(Some(at))
+            }
+            Some([b'\\', ..]) => {
+                self.at = at;
+                self.free_escape()?;
+                *escapes = Escapes::Free;
+                Ok(None)
+            }
+            _ => Err(Flaw::Control { at }),
         }
     }
 
@@ -274,53 +302,18 @@ pub(super) fn hex4(text: &[u8], at: usize) -> Option<u32> {
     Some(unit)
 }
 
-/// Words that are looked at one by one before a string is taken for long and plain.
-const SHORT_WORDS: usize = 6;
-
 /// Offset of the first quote, backslash or control character from `at` on, or of the end.
-///
-/// Strings are most of a log, and most of a string is plain; source code, though, has an escape every twenty bytes or
-/// so. Hence eight bytes at a time in one integer at first, and whole blocks, by code that the compiler turns into
-/// vector instructions, where a run turns out to be long.
 #[inline]
 pub(super) fn plain_run(text: &[u8], mut at: usize) -> usize {
-    let mut words = 0;
-    while let Some(word) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let hits = special_bytes(u64::from_le_bytes(*word));
+    while let Some(block) = text.get(at..).and_then(|rest| rest.first_chunk::<BLOCK>()) {
+        let hits = special(block);
         if hits != 0 {
-            return at + (hits.trailing_zeros() / 8) as usize;
+            return at + hits.trailing_zeros() as usize;
         }
-        at += 8;
-        words += 1;
-        if words == SHORT_WORDS {
-            at = plain_blocks(text, at);
-        }
+        at += BLOCK;
     }
-    while text.get(at).is_some_and(|&b| b != b'"' && b != b'\\' && b >= 0x20) {
-        at += 1;
-    }
-    at
-}
-
-/// Passes over blocks without a special byte.
-fn plain_blocks(text: &[u8], mut at: usize) -> usize {
-    while let Some(block) = text.get(at..).and_then(|rest| rest.first_chunk::<32>()) {
-        if block.iter().fold(false, |found, &b| found | (b == b'"') | (b == b'\\') | (b < 0x20)) {
-            break;
-        }
-        at += 32;
-    }
-    at
-}
-
-/// Sets the top bit of each byte of `word` that is a quote, a backslash or a control character. Bytes above the
-/// lowest hit may be set wrongly (a borrow runs upwards), the lowest never is: only that one may be used.
-fn special_bytes(word: u64) -> u64 {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const TOPS: u64 = ONES << 7;
-    let zero_in = |x: u64| x.wrapping_sub(ONES) & !x & TOPS;
-    let below_space = word.wrapping_sub(ONES * 0x20) & !word & TOPS;
-    zero_in(word ^ ONES * b'"' as u64) | zero_in(word ^ ONES * b'\\' as u64) | below_space
+    let rest = text.get(at..).unwrap_or_default();
+    at + rest.iter().position(|&b| b == b'"' || b == b'\\' || b < 0x20).unwrap_or(rest.len())
 }
 
 #[cfg(test)]

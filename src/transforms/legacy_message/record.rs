@@ -305,6 +305,9 @@ pub fn merge(legacy: Code, structured: Code) -> Code {
 
 /// Writes into `event` what is known of its evaluation.
 pub fn write_canonical(event: &mut Event, record: &Record, message: MessageOption) {
+    if let Code::Whole(text) = &record.code {
+        event.reserve(text.len() + 128);
+    }
     if let Some(mode) = &record.mode
         && !event.has(Place::Metadata, "session_mode")
     {
@@ -331,7 +334,6 @@ fn write_code(event: &mut Event, code: &Code) {
     match code {
         Code::InPlace => event.remove(Place::Metadata, "code_incomplete"),
         Code::Whole(text) => {
-            event.reserve(text.len() + 128);
             event.set(Place::Metadata, "code", |out| {
                 out.push(b'"');
                 out.extend_from_slice(text);

@@ -4,6 +4,8 @@
 //! four passes over the bytes; here it is one, for the form that Livebook writes. Anything else (a cut literal,
 //! collapsed white space, another encoder's escapes, bytes) is left to the general way, which gives the same.
 
+use crate::event::json::block::{BLOCK, backslashes};
+
 /// What stands in front of the mode, as Livebook's encoder writes it.
 const HEAD: &[u8] = b"Evaluating code\\n  Session mode: ";
 /// What stands between the mode and the literal's opening quote.
@@ -22,17 +24,16 @@ pub fn transcode(inner: &[u8]) -> Option<(&[u8], Vec<u8>)> {
 /// Takes away one level of escapes, from the JSON text of an `inspect` literal's inside to the JSON text of the
 /// string that it stands for.
 fn collapse(literal: &[u8]) -> Option<Vec<u8>> {
-    // The text only gets shorter, but for `\v` and its like (4 bytes to 6); a word is always written whole.
-    let mut out = vec![0; literal.len() + literal.len() / 2 + 16];
+    // The text only gets shorter, but for `\v` and its like (3 bytes to 6); a block is always written whole.
+    let mut out = vec![0; literal.len() * 2 + BLOCK];
     let (mut from, mut to) = (0, 0);
     loop {
-        while let Some(word) = literal.get(from..).and_then(|rest| rest.first_chunk::<8>()) {
-            out.get_mut(to..)?.first_chunk_mut::<8>()?.copy_from_slice(word);
-            let hits = backslashes(u64::from_le_bytes(*word));
-            let plain = (hits.trailing_zeros() / 8) as usize;
+        while let Some(block) = literal.get(from..).and_then(|rest| rest.first_chunk::<BLOCK>()) {
+            out.get_mut(to..)?.first_chunk_mut::<BLOCK>()?.copy_from_slice(block);
+            let plain = backslashes(block).trailing_zeros() as usize;
             from += plain;
             to += plain;
-            if plain < 8 {
+            if plain < BLOCK {
                 break;
             }
         }
@@ -72,13 +73,6 @@ fn escape(text: &[u8], out: &mut [u8]) -> Option<(usize, usize)> {
     };
     out.get_mut(..written.len())?.copy_from_slice(written);
     Some((taken, written.len()))
-}
-
-/// Sets the top bit of each byte of `word` that is a backslash; only the lowest set bit may be used.
-fn backslashes(word: u64) -> u64 {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    let zeroes = word ^ (ONES * b'\\' as u64);
-    zeroes.wrapping_sub(ONES) & !zeroes & (ONES << 7)
 }
 
 #[cfg(test)]
