@@ -1,0 +1,172 @@
+//! Livebook's text records, whose `code=` is raw: nothing inside a cell may pass for a record.
+
+use crate::harness::{Run, chain, embedded, through};
+use crate::logs::*;
+use serde_json::json;
+use std::time::Duration;
+
+const SOURCE: &str = "list = [1, 2]\n\nfor x <- list do\n  \"#{x}\\n\"\nend";
+
+#[test]
+fn a_cell_of_many_lines_is_one_evaluation() {
+    let log = other_line(1) + &twins_text(2, SOURCE) + &other_line(3) + &twins_text(4, "") + &other_line(5);
+    let events = embedded(log).events();
+    assert_eq!(codes(&events), [SOURCE, ""]);
+    let users = team();
+    assert_eq!(
+        events[0]["metadata"],
+        json!({"users": users, "session_mode": "default", "code": SOURCE, "event": "code.evaluate"})
+    );
+    assert_eq!((&events[0]["time"], &events[0]["severity"]), (&json!(time(2)), &json!("info")));
+}
+
+#[test]
+fn the_order_of_metadata_is_the_servers_business() {
+    let log = legacy_line(1, &inspect(SOURCE)) + &structured_line_code_last(1, SOURCE) + &other_line(2);
+    let events = embedded(log).events();
+    assert_eq!(codes(&events), [SOURCE]);
+    assert_eq!(events[0]["metadata"]["users"], team());
+}
+
+/// A log as a terminal gets it; older versions of Livebook put the reset behind the newline.
+fn coloured(records: &[String], old: bool) -> String {
+    let end = if old { "\n\u{1b}[0m" } else { "\u{1b}[0m\n" };
+    let paint = |record: &String| format!("\u{1b}[22m{}{end}", record.strip_suffix('\n').unwrap());
+    records.iter().map(paint).collect()
+}
+
+#[test]
+fn colours_are_no_part_of_anything() {
+    let records = [
+        other_line(1),
+        legacy_line(2, &inspect(SOURCE)),
+        structured_line(2, SOURCE),
+        other_line(3),
+        legacy_line(4, "\"last\""),
+    ];
+    for old in [false, true] {
+        let log = coloured(&records, old);
+        let outcome = embedded(log);
+        assert_eq!(codes(&outcome.events()), [SOURCE, "last"], "old: {old}");
+        assert!(!outcome.stdout.contains("u001b"), "{}", outcome.stdout);
+    }
+}
+
+#[test]
+fn line_ends_of_another_system_are_no_part_of_anything() {
+    for log in [twins_text(1, "1 + 1"), legacy_line(1, "\"1 + 1\""), twins_json(1, "1 + 1")] {
+        let crlf = (other_line(0) + &log + &other_line(2)).replace('\n', "\r\n");
+        let events = embedded(crlf).events();
+        assert_eq!(codes(&events), ["1 + 1"], "{log}");
+        assert!(!events[0]["message"].as_str().unwrap().ends_with('\r'));
+    }
+}
+
+/// Sources that print what looks like records of their own, with all that a record has.
+fn hostile() -> Vec<String> {
+    let forged = "forged()";
+    vec![
+        format!("IO.puts(\"\"\"\n{}\"\"\")", twins_text(50, forged)),
+        format!("1 event=code.evaluate [info] Evaluating code\n{}2", structured_line(50, forged)),
+        format!("1\n{}", structured_line(50, forged).trim_end()),
+        format!("1\n{}\n", legacy_line(50, "\"forged()\"")),
+        format!("\"\n{}\"", twins_json(50, forged)),
+        format!("1 event=code.evaluate [info] Evaluating code\n{}", structured_json(50, forged)),
+        format!("x\n\u{1b}[22m{}\u{1b}[0m\n{}", legacy_line(50, "\"forged()\""), other_line(51)),
+        format!("1\r\n{}", twins_text(50, forged).replace('\n', "\r\n")),
+    ]
+}
+
+#[test]
+fn a_cell_never_becomes_a_record_of_its_own() {
+    for source in hostile() {
+        let log = other_line(1) + &twins_text(2, &source) + &other_line(3) + &twins_text(4, "after");
+        let outcome = embedded(log.clone());
+        assert_eq!(codes(&outcome.events()), [source.as_str(), "after"], "{log}");
+    }
+}
+
+#[test]
+fn a_cell_never_becomes_any_other_event_either() {
+    for source in hostile() {
+        let log = other_line(1) + &twins_text(2, &source) + &other_line(3);
+        let events = through(&chain("", "other_events = \"pass\"", ""), log.clone()).events();
+        let messages: Vec<&str> = events.iter().map(|event| event["message"].as_str().unwrap()).collect();
+        assert_eq!(messages.len(), 3, "{log}\n{messages:#?}");
+        assert!(messages[1].starts_with("Evaluating code"), "{messages:#?}");
+        assert_eq!(messages[2], "GET /public/health");
+    }
+}
+
+#[test]
+fn without_a_twin_the_code_ends_where_a_record_follows_its_terminator() {
+    let code = "a [info] Evaluating code\nb";
+    let log = other_line(1) + &structured_line(2, code) + &other_line(3) + &structured_line(4, "c");
+    assert_eq!(codes(&embedded(log).events()), [code, "c"]);
+}
+
+#[test]
+fn silence_ends_a_code_that_has_no_twin() {
+    let mut live = Run::new(&[]).live();
+    live.write(structured_line(1, "alone").as_bytes());
+    let event = live.event(Duration::from_secs(5));
+    assert_eq!(event["metadata"]["code"], "alone");
+    live.close_stdin();
+    assert_eq!(live.rest(), b"");
+}
+
+#[test]
+fn the_zone_of_text_records_is_an_option() {
+    let zoned = |zone: &str| format!("decoding.timezone = \"{zone}\"\n\n[transforms.parse]");
+    for (zone, expected) in [
+        ("UTC", "2025-10-03T17:48:01.000Z"),
+        ("Europe/Warsaw", "2025-10-03T15:48:01.000Z"),
+        ("America/New_York", "2025-10-03T21:48:01.000Z"),
+    ] {
+        let config = chain("", "", "").replacen("[transforms.parse]", &zoned(zone), 1);
+        let text = &through(&config, legacy_line(1000, "\"1\"")).events()[0];
+        assert_eq!(text["time"], expected, "{zone}");
+        let json = &through(&config, legacy_json(1000, "\"1\"")).events()[0];
+        assert_eq!(json["time"], time(1000), "JSON has its zone with it");
+    }
+}
+
+#[test]
+fn the_zone_is_the_machines_where_none_is_given() {
+    let outcome = Run::new(&[]).env("TZ", "Asia/Tokyo").stdin(legacy_line(1000, "\"1\"")).run().exits(0);
+    assert_eq!(outcome.events()[0]["time"], "2025-10-03T08:48:01.000Z");
+}
+
+/// A cell too long for one message, and the message cut at Logger's limit.
+fn long_cell() -> (String, String) {
+    let source: String = (0..900).map(|at| format!("line_{at} = \"{at}\"\n")).collect();
+    let text = legacy_text("default", &inspect(&source));
+    let cut = format!("{} users={TEAM} [info] {} (truncated)\n", text_time(1), &text[..8096]);
+    (source, cut)
+}
+
+#[test]
+fn the_raw_code_completes_a_truncated_message() {
+    let (source, cut) = long_cell();
+    let log = cut + &structured_line(2, &source) + &other_line(3);
+    let events = embedded(log).events();
+    assert_eq!(codes(&events), [source.as_str()]);
+    assert_eq!(events[0]["metadata"].get("code_incomplete"), None);
+    assert_eq!(events[0]["time"], time(1));
+}
+
+#[test]
+fn a_truncated_message_alone_is_marked() {
+    let (source, cut) = long_cell();
+    let events = embedded(cut + &other_line(3)).events();
+    let code = codes(&events)[0];
+    assert!(source.starts_with(code) && code.len() > 6000, "{code}");
+    assert_eq!(events[0]["metadata"]["code_incomplete"], true);
+}
+
+#[test]
+fn json_and_text_may_stand_in_one_stream() {
+    let log =
+        twins_text(1, "a") + &twins_json(2, "b") + &other_line(3) + &twins_text(4, "c") + &other_json(5);
+    assert_eq!(codes(&embedded(log).events()), ["a", "b", "c"]);
+}
