@@ -57,7 +57,7 @@ pub fn run<'a>(
     pieces: impl IntoIterator<Item = &'a [u8]>,
 ) -> Output {
     let decoding: Decoding = toml::from_str("timezone = \"UTC\"").unwrap();
-    let settings = Settings { demand, max_record_bytes, check_all: true, ..Settings::new(decoding) };
+    let settings = Settings { demand, max_record_bytes, check_all: false, ..Settings::new(decoding) };
     let transforms = vec![
         LegacyMessage::default().build().unwrap(),
         AuditPolicy::default().build().unwrap(),
