@@ -185,6 +185,19 @@ impl Decoded {
     }
 }
 
+/// A chunk is gone over several times: in pieces of about this many bytes, which stay in a processor's cache meanwhile.
+const WINDOW_BYTES: usize = 128 * 1024;
+
+/// Length of the next window: whole lines, and not much more than [`WINDOW_BYTES`].
+fn window_len(bytes: &[u8]) -> usize {
+    let (Some(front), Some(rest)) = (bytes.get(..WINDOW_BYTES), bytes.get(WINDOW_BYTES..)) else {
+        return bytes.len();
+    };
+    let before = memchr::memrchr(b'\n', front).map(|newline| newline + 1);
+    let behind = || memchr::memchr(b'\n', rest).map_or(bytes.len(), |newline| WINDOW_BYTES + newline + 1);
+    before.unwrap_or_else(behind)
+}
+
 /// Decodes one stream.
 #[derive(Debug)]
 pub struct Decoder {
@@ -207,11 +220,16 @@ impl Decoder {
                 let origin = out.origin(offset);
                 out.faults.push(Fault::new(FaultKind::TooLong, detail, &head, true, origin));
             }
-            Chunk::Lines { bytes, offset } => {
-                let window = Window::new(bytes, offset);
-                match &mut self.livebook {
-                    Some(livebook) => livebook.decode(window, out),
-                    None => self.plain_lines(&window, out),
+            Chunk::Lines { mut bytes, mut offset } => {
+                while !bytes.is_empty() {
+                    let piece = bytes.split_to(window_len(&bytes));
+                    let len = piece.len() as u64;
+                    let window = Window::new(piece, offset);
+                    match &mut self.livebook {
+                        Some(livebook) => livebook.decode(window, out),
+                        None => self.plain_lines(&window, out),
+                    }
+                    offset += len;
                 }
             }
         }

@@ -10,6 +10,11 @@ pub trait Sink: Send {
     /// [`WriteError::Transient`] it is called again with the same events.
     fn write<'a>(&'a mut self, events: &'a [Event]) -> BoxFuture<'a, Result<(), WriteError>>;
 
+    /// Whether writing may block its thread, as a write to a pipe or a disk does: such a sink gets a thread of its own.
+    fn blocks(&self) -> bool {
+        false
+    }
+
     /// Makes sure that everything written so far has arrived; acknowledgements go out after it. Called again after a
     /// [`WriteError::Transient`], it goes on where it stopped.
     fn flush(&mut self) -> BoxFuture<'_, Result<(), WriteError>>;

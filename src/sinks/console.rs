@@ -69,54 +69,54 @@ struct Writer {
 }
 
 impl Sink for Writer {
+    fn blocks(&self) -> bool {
+        true
+    }
+
     fn write<'a>(&'a mut self, events: &'a [Event]) -> BoxFuture<'a, Result<(), WriteError>> {
-        Box::pin(async move {
-            // A write that failed is repeated with the same events: nothing of them may be in the buffer then.
-            if self.encoded.len() >= WRITE_BYTES {
-                self.flush().await?;
-            }
-            for event in events {
-                self.encoder.encode(event, &mut self.encoded);
-            }
-            Ok(())
-        })
+        Box::pin(std::future::ready(self.encode(events)))
     }
 
     fn flush(&mut self) -> BoxFuture<'_, Result<(), WriteError>> {
-        Box::pin(async move {
-            let (encoded, written, target) = (std::mem::take(&mut self.encoded), self.written, self.target);
-            // Standard output may block for as long as its reader likes: not on a thread that others need.
-            let done = tokio::task::spawn_blocking(move || write_out(target, encoded, written)).await;
-            let (encoded, written, result) = done.map_err(|e| WriteError::Permanent(e.to_string()))?;
-            self.encoded = encoded;
-            self.written = written;
-            match result {
-                Ok(()) => {
-                    self.encoded.clear();
-                    self.written = 0;
-                    Ok(())
-                }
-                Err(e) if e.kind() == ErrorKind::BrokenPipe => Err(WriteError::Gone),
-                Err(e) => Err(WriteError::Transient(e.to_string())),
-            }
-        })
+        Box::pin(std::future::ready(self.write_out()))
     }
 }
 
-/// Writes from `written` on; gives back the buffer, and how much of it is out by now.
-fn write_out(target: Target, encoded: Vec<u8>, mut written: usize) -> (Vec<u8>, usize, io::Result<()>) {
-    let mut stream: Box<dyn Write> = match target {
-        Target::Stdout => Box::new(io::stdout().lock()),
-        Target::Stderr => Box::new(io::stderr().lock()),
-    };
-    while let Some(rest) = encoded.get(written..).filter(|rest| !rest.is_empty()) {
-        match stream.write(rest) {
-            Ok(0) => return (encoded, written, Err(ErrorKind::WriteZero.into())),
-            Ok(len) => written += len,
-            Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            Err(e) => return (encoded, written, Err(e)),
+impl Writer {
+    fn encode(&mut self, events: &[Event]) -> Result<(), WriteError> {
+        // A write that failed is repeated with the same events: nothing of them may be in the buffer then.
+        if self.encoded.len() >= WRITE_BYTES {
+            self.write_out()?;
         }
+        for event in events {
+            self.encoder.encode(event, &mut self.encoded);
+        }
+        Ok(())
     }
-    let flushed = stream.flush();
-    (encoded, written, flushed)
+
+    fn write_out(&mut self) -> Result<(), WriteError> {
+        let mut stream: Box<dyn Write> = match self.target {
+            Target::Stdout => Box::new(io::stdout().lock()),
+            Target::Stderr => Box::new(io::stderr().lock()),
+        };
+        while let Some(rest) = self.encoded.get(self.written..).filter(|rest| !rest.is_empty()) {
+            match stream.write(rest) {
+                Ok(0) => return Err(failure(&ErrorKind::WriteZero.into())),
+                Ok(len) => self.written += len,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(failure(&e)),
+            }
+        }
+        stream.flush().map_err(|e| failure(&e))?;
+        self.encoded.clear();
+        self.written = 0;
+        Ok(())
+    }
+}
+
+fn failure(e: &io::Error) -> WriteError {
+    match e.kind() {
+        ErrorKind::BrokenPipe => WriteError::Gone,
+        _ => WriteError::Transient(e.to_string()),
+    }
 }

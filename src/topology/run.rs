@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 /// A pipeline in action.
@@ -57,7 +58,12 @@ impl Pipeline {
         let Wired { sources, segments, sinks, meters } = wire(plan, &shutdown, faults_wanted)?;
         let mut tasks = JoinSet::new();
         for sink in sinks {
-            tasks.spawn(async move { TaskEnd::Sink(sink.run().await) });
+            if sink.sink.blocks() {
+                let runtime = Handle::current();
+                tasks.spawn_blocking(move || TaskEnd::Sink(runtime.block_on(sink.run())));
+            } else {
+                tasks.spawn(async move { TaskEnd::Sink(sink.run().await) });
+            }
         }
         for segment in segments {
             tasks.spawn(async move {

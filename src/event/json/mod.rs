@@ -1,5 +1,6 @@
 //! JSON as text: scanned once, decoded where somebody asks, never a tree.
 
+pub mod block;
 pub mod scan;
 pub mod string;
 

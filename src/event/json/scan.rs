@@ -9,6 +9,7 @@
 //! could stand for it.
 
 use super::Flaw;
+use super::block::{BLOCK, special};
 
 /// Levels of arrays and objects inside each other; a deeper text is a [`Flaw::TooDeep`]. `serde_json` stops there too.
 pub const DEPTH_MAX: u32 = 128;
@@ -126,7 +127,7 @@ impl<'a> Scan<'a> {
                     if depth > DEPTH_MAX - 2 {
                         return Err(Flaw::TooDeep { at: self.at });
                     }
-                    inside = inside << 1 | u128::from(open == b'{');
+                    inside = (inside << 1) | u128::from(open == b'{');
                     if self.take(if open == b'{' { b'}' } else { b']' }) {
                         inside >>= 1;
                         depth -= 1;
@@ -211,32 +212,60 @@ impl<'a> Scan<'a> {
     fn string(&mut self) -> Result<Piece, Flaw> {
         let start = self.at;
         let mut escapes = Escapes::None;
-        loop {
-            self.at = plain_run(self.text, self.at);
-            match self.peek() {
-                Some(b'"') => {
-                    let end = self.at;
-                    self.at += 1;
+        while let Some(block) = self.text.get(self.at..).and_then(|rest| rest.first_chunk::<BLOCK>()) {
+            let base = self.at;
+            self.at += BLOCK;
+            let mut hits = special(block);
+            while hits != 0 {
+                let at = base + hits.trailing_zeros() as usize;
+                if let Some(end) = self.special_at(at, &mut escapes)? {
                     return Ok(Piece { start, end, escapes });
                 }
-                Some(b'\\') => escapes = escapes.max(self.escape()?),
-                Some(_) => return Err(Flaw::Control { at: self.at }),
-                None => return Err(Flaw::Syntax { at: self.at, wanted: "the closing quote of a string" }),
+                // What an escape has taken may reach into the next block.
+                let done = self.at - base;
+                hits = if done < BLOCK { hits & (u32::MAX << done) } else { 0 };
+                self.at = self.at.max(base + BLOCK);
+            }
+        }
+        loop {
+            let rest = self.text.get(self.at..).unwrap_or_default();
+            let Some(run) = rest.iter().position(|&b| b == b'"' || b == b'\\' || b < 0x20) else {
+                return Err(Flaw::Syntax { at: self.text.len(), wanted: "the closing quote of a string" });
+            };
+            if let Some(end) = self.special_at(self.at + run, &mut escapes)? {
+                return Ok(Piece { start, end, escapes });
             }
         }
     }
 
-    fn escape(&mut self) -> Result<Escapes, Flaw> {
+    /// Takes the quote or the escape at `at`; gives where the string ends, if it does.
+    #[inline]
+    fn special_at(&mut self, at: usize, escapes: &mut Escapes) -> Result<Option<usize>, Flaw> {
+        match self.text.get(at..) {
+            Some([b'\\', b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't', ..]) => {
+                self.at = at + 2;
+                *escapes = (*escapes).max(Escapes::Short);
+                Ok(None)
+            }
+            Some([b'"', ..]) => {
+                self.at = at + 1;
+                Ok(Some(at))
+            }
+            Some([b'\\', ..]) => {
+                self.at = at;
+                self.free_escape()?;
+                *escapes = Escapes::Free;
+                Ok(None)
+            }
+            _ => Err(Flaw::Control { at }),
+        }
+    }
+
+    /// Takes `\/` or `\uXXXX`, which encoders write differently.
+    fn free_escape(&mut self) -> Result<(), Flaw> {
         let at = self.at;
         match self.text.get(at + 1) {
-            Some(b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't') => {
-                self.at += 2;
-                Ok(Escapes::Short)
-            }
-            Some(b'/') => {
-                self.at += 2;
-                Ok(Escapes::Free)
-            }
+            Some(b'/') => self.at += 2,
             Some(b'u') => {
                 let unit = hex4(self.text, at + 2).ok_or(Flaw::Escape { at })?;
                 self.at += 6;
@@ -248,10 +277,10 @@ impl<'a> Scan<'a> {
                     0xDC00..=0xDFFF => return Err(Flaw::Surrogate { at }),
                     _ => {}
                 }
-                Ok(Escapes::Free)
             }
-            _ => Err(Flaw::Escape { at }),
+            _ => return Err(Flaw::Escape { at }),
         }
+        Ok(())
     }
 }
 
@@ -268,43 +297,23 @@ pub(super) fn low_surrogate(text: &[u8], at: usize) -> Option<u32> {
 pub(super) fn hex4(text: &[u8], at: usize) -> Option<u32> {
     let mut unit = 0;
     for &digit in text.get(at..at + 4)? {
-        unit = unit << 4 | char::from(digit).to_digit(16)?;
+        unit = (unit << 4) | char::from(digit).to_digit(16)?;
     }
     Some(unit)
 }
 
 /// Offset of the first quote, backslash or control character from `at` on, or of the end.
-///
-/// Whole blocks are tested by code that the compiler turns into vector instructions, the last few bytes eight at a
-/// time in one integer: strings are most of a log, and most of a string is plain.
-fn plain_run(text: &[u8], mut at: usize) -> usize {
-    while let Some(block) = text.get(at..).and_then(|rest| rest.first_chunk::<32>()) {
-        if block.iter().fold(false, |found, &b| found | (b == b'"') | (b == b'\\') | (b < 0x20)) {
-            break;
-        }
-        at += 32;
-    }
-    while let Some(word) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let hits = special_bytes(u64::from_le_bytes(*word));
+#[inline]
+pub(super) fn plain_run(text: &[u8], mut at: usize) -> usize {
+    while let Some(block) = text.get(at..).and_then(|rest| rest.first_chunk::<BLOCK>()) {
+        let hits = special(block);
         if hits != 0 {
-            return at + (hits.trailing_zeros() / 8) as usize;
+            return at + hits.trailing_zeros() as usize;
         }
-        at += 8;
+        at += BLOCK;
     }
-    while text.get(at).is_some_and(|&b| b != b'"' && b != b'\\' && b >= 0x20) {
-        at += 1;
-    }
-    at
-}
-
-/// Sets the top bit of each byte of `word` that is a quote, a backslash or a control character. Bytes above the
-/// lowest hit may be set wrongly (a borrow runs upwards), the lowest never is: only that one may be used.
-fn special_bytes(word: u64) -> u64 {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const TOPS: u64 = ONES << 7;
-    let zero_in = |x: u64| x.wrapping_sub(ONES) & !x & TOPS;
-    let below_space = word.wrapping_sub(ONES * 0x20) & !word & TOPS;
-    zero_in(word ^ ONES * b'"' as u64) | zero_in(word ^ ONES * b'\\' as u64) | below_space
+    let rest = text.get(at..).unwrap_or_default();
+    at + rest.iter().position(|&b| b == b'"' || b == b'\\' || b < 0x20).unwrap_or(rest.len())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! it): the short escapes where there is one, `\u00XX` in upper case for other control characters, everything else
 //! raw. A Livebook string therefore keeps its bytes on its way through.
 
-use super::scan::{hex4, low_surrogate};
+use super::scan::{hex4, low_surrogate, plain_run};
 use memchr::memchr;
 
 /// Appends the string that `text` (what stands between the quotes) stands for.
@@ -55,16 +55,16 @@ fn unescape_unit(escape: &[u8], out: &mut Vec<u8>) -> usize {
 
 /// Appends `string` as JSON text without quotes. Its bytes have to be valid UTF-8.
 pub fn escape_into(string: &[u8], out: &mut Vec<u8>) {
-    let mut rest = string;
-    while let Some(at) = rest.iter().position(|&b| needs_escape(b)) {
-        let (plain, special) = rest.split_at(at);
-        out.extend_from_slice(plain);
-        if let Some((&byte, after)) = special.split_first() {
+    out.reserve(string.len() + 16);
+    let mut at = 0;
+    while at < string.len() {
+        let end = plain_run(string, at);
+        out.extend_from_slice(string.get(at..end).unwrap_or_default());
+        if let Some(&byte) = string.get(end) {
             escape_byte(byte, out);
-            rest = after;
         }
+        at = end + 1;
     }
-    out.extend_from_slice(rest);
 }
 
 /// Appends `string` as JSON text with its quotes. Its bytes have to be valid UTF-8.
@@ -74,14 +74,8 @@ pub fn quote_into(string: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Whether `byte` cannot stand in JSON text as it is.
-#[inline]
-pub fn needs_escape(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
-}
-
-/// Appends the escape of `byte`, for which [`needs_escape`] holds.
-pub fn escape_byte(byte: u8, out: &mut Vec<u8>) {
+/// Appends the escape of a byte that can't stand in JSON text as it is.
+fn escape_byte(byte: u8, out: &mut Vec<u8>) {
     let short = match byte {
         b'"' => b'"',
         b'\\' => b'\\',

@@ -23,18 +23,19 @@
 //! ```
 
 mod record;
+mod transcode;
 mod twins;
 
 use super::{Ports, Transform, TransformConfig};
-use crate::event::{Acks, Batch, Demand, Event, Invalid};
-use record::{Examined, Record, examine, write_canonical};
+use crate::event::{Batch, Demand, Event, Invalid};
+use record::{Examined, examine, write_canonical};
 use serde::Deserialize;
-use twins::{Fate, Held, Twins};
+use twins::{Held, Met, Twins, join};
 
 /// What becomes of `message`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Message {
+pub enum MessageOption {
     /// It stays as it came.
     #[default]
     Keep,
@@ -60,7 +61,7 @@ pub enum TwinsOption {
 #[serde(deny_unknown_fields, default)]
 pub struct LegacyMessage {
     /// What becomes of `message`.
-    pub message: Message,
+    pub message: MessageOption,
     /// What becomes of twins.
     pub twins: TwinsOption,
     /// How long twins may be apart, in milliseconds.
@@ -69,7 +70,7 @@ pub struct LegacyMessage {
 
 impl Default for LegacyMessage {
     fn default() -> LegacyMessage {
-        LegacyMessage { message: Message::Keep, twins: TwinsOption::Merge, twin_wait_ms: 1000 }
+        LegacyMessage { message: MessageOption::Keep, twins: TwinsOption::Merge, twin_wait_ms: 1000 }
     }
 }
 
@@ -92,23 +93,26 @@ impl TransformConfig for LegacyMessage {
 }
 
 struct Parser {
-    message: Message,
+    message: MessageOption,
     twins: Option<Twins>,
 }
 
 impl Transform for Parser {
     fn apply(&mut self, batch: &mut Batch, _: &mut Ports) {
-        let events = std::mem::take(&mut batch.events);
-        batch.events.reserve(events.len());
-        for mut event in events {
-            match examine(&mut event) {
-                Examined::Other => batch.events.push(event),
-                Examined::Bare if self.twins.is_some() => batch.count_dropped("bare", 1),
-                Examined::Bare => batch.events.push(event),
-                Examined::Evaluation(record) => self.evaluation(event, record, batch),
-            }
+        let mut events = std::mem::take(&mut batch.events);
+        // Events that were held back go out in front of the one at which their time had come.
+        let mut released: Vec<(usize, Event)> = Vec::new();
+        let mut kept = 0;
+        events.retain_mut(|event| {
+            let keep = self.event(event, batch, |event| released.push((kept, event)));
+            kept += usize::from(keep);
+            keep
+        });
+        self.expire(batch, None, |event| released.push((kept, event)));
+        for (before, (at, event)) in released.into_iter().enumerate() {
+            events.insert(at + before, event);
         }
-        self.expire(batch, None);
+        batch.events = events;
     }
 
     fn wake_at(&self) -> Option<u64> {
@@ -117,41 +121,61 @@ impl Transform for Parser {
 }
 
 impl Parser {
-    fn evaluation(&mut self, event: Event, record: Record, batch: &mut Batch) {
+    /// Works on one event in place; says whether it stays.
+    fn event(&mut self, event: &mut Event, batch: &mut Batch, mut release: impl FnMut(Event)) -> bool {
+        let record = match examine(event) {
+            Examined::Other => return true,
+            Examined::Bare if self.twins.is_none() => return true,
+            Examined::Bare => {
+                batch.count_dropped("bare", 1);
+                return false;
+            }
+            Examined::Evaluation(record) => record,
+        };
         let Some(twins) = &mut self.twins else {
-            return self.put_out(event, &record, batch);
+            write_canonical(event, &record, self.message);
+            return true;
         };
         let log_ms = record.time_ms;
-        match twins.meet(Held { event, record, acks: Acks::default() }, &batch.acks, batch.now_ms) {
-            Fate::Out(held) => self.let_go(held, batch),
-            Fate::Joined(held) => {
-                batch.count_dropped("twin", 1);
-                self.let_go(held, batch);
+        let stays = match twins.meet(event, &record) {
+            Met::Nobody if record.is_complete() => {
+                write_canonical(event, &record, self.message);
+                twins.remember(event, record);
+                true
             }
-            // An event that is merged away is no loss: what it says has gone out, or will.
-            Fate::Twin => batch.count_dropped("twin", 1),
-            Fate::Held => {}
-        }
-        self.expire(batch, Some(log_ms));
+            Met::Nobody => {
+                twins.hold(event, record, &batch.acks, batch.now_ms);
+                false
+            }
+            // An event that is merged away is no loss: what it says has gone out, or does now.
+            Met::GoneOut => {
+                batch.count_dropped("twin", 1);
+                false
+            }
+            Met::Held(first) => {
+                batch.count_dropped("twin", 1);
+                let Held { event: joined, record, acks } = join(*first, event, record);
+                batch.acks.join(acks);
+                *event = joined;
+                write_canonical(event, &record, self.message);
+                true
+            }
+            Met::NeedsNone => {
+                write_canonical(event, &record, self.message);
+                true
+            }
+        };
+        self.expire(batch, Some(log_ms), &mut release);
+        stays
     }
 
-    fn expire(&mut self, batch: &mut Batch, log_ms: Option<i64>) {
-        let Some(twins) = &mut self.twins else { return };
-        if twins.wake_at().is_none() {
-            return;
+    /// Lets go of the events that have waited long enough.
+    fn expire(&mut self, batch: &mut Batch, log_ms: Option<i64>, mut release: impl FnMut(Event)) {
+        let Some(twins) = self.twins.as_mut().filter(|twins| twins.wake_at().is_some()) else { return };
+        for Held { mut event, record, acks } in twins.expire(batch.now_ms, log_ms, batch.last) {
+            batch.acks.join(acks);
+            write_canonical(&mut event, &record, self.message);
+            release(event);
         }
-        for held in twins.expire(batch.now_ms, log_ms, batch.last) {
-            self.let_go(held, batch);
-        }
-    }
-
-    fn let_go(&mut self, held: Held, batch: &mut Batch) {
-        batch.acks.join(held.acks);
-        self.put_out(held.event, &held.record, batch);
-    }
-
-    fn put_out(&mut self, mut event: Event, record: &Record, batch: &mut Batch) {
-        write_canonical(&mut event, record, self.message);
-        batch.events.push(event);
     }
 }

@@ -1,6 +1,7 @@
 //! What one record says of an evaluation, and how it is written down canonically.
 
-use super::Message;
+use super::MessageOption;
+use super::transcode::transcode;
 use crate::codec::zone::parse_utc_ms;
 use crate::event::json::string::{escape_into, unescape_into};
 use crate::event::json::{Escapes, Json};
@@ -24,9 +25,40 @@ pub enum Kind {
     Combined,
 }
 
+/// A session mode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A notebook session.
+    Default,
+    /// An app.
+    App,
+    /// Whatever a later version writes.
+    Other(Vec<u8>),
+}
+
+impl Mode {
+    fn new(name: &[u8]) -> Mode {
+        match name {
+            b"default" => Mode::Default,
+            b"app" => Mode::App,
+            other => Mode::Other(other.to_vec()),
+        }
+    }
+
+    fn name(&self) -> &[u8] {
+        match self {
+            Mode::Default => b"default",
+            Mode::App => b"app",
+            Mode::Other(name) => name,
+        }
+    }
+}
+
 /// What a record says of the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Code {
+    /// All of it: `metadata.code` of the event, in canonical form.
+    InPlace,
     /// All of it, as JSON text in canonical form, without quotes: one form for each source, whoever wrote it.
     Whole(Vec<u8>),
     /// All of it, where it is not UTF-8.
@@ -50,7 +82,7 @@ pub struct Record {
     /// Which of the two it is.
     pub kind: Kind,
     /// The session mode, where the record has it.
-    pub mode: Option<Vec<u8>>,
+    pub mode: Option<Mode>,
     /// The source.
     pub code: Code,
     /// The record's own time in milliseconds since 1970; the time of reading where it has none.
@@ -70,19 +102,34 @@ impl Code {
 
     /// Whether nothing of the source is missing or in doubt.
     pub fn is_whole(&self) -> bool {
-        matches!(self, Code::Whole(_) | Code::WholeBytes(_))
+        matches!(self, Code::InPlace | Code::Whole(_) | Code::WholeBytes(_))
     }
 
-    /// The source's bytes, where all of them are known.
-    pub fn bytes(&self) -> Option<Cow<'_, [u8]>> {
+    /// The source's canonical JSON text, where it is whole and UTF-8; `event` is the one that says so.
+    pub fn text<'a>(&'a self, event: &'a Event) -> Option<&'a [u8]> {
         match self {
-            Code::WholeBytes(bytes) => Some(Cow::Borrowed(bytes)),
-            Code::Whole(text) => {
-                let mut bytes = Vec::with_capacity(text.len());
-                unescape_into(text, &mut bytes);
-                Some(Cow::Owned(bytes))
-            }
+            Code::InPlace => event.get(Place::Metadata, "code").and_then(Json::inner),
+            Code::Whole(text) => Some(text),
             _ => None,
+        }
+    }
+
+    /// The source's bytes, where all of them are known; `event` is the one that says so.
+    pub fn bytes<'a>(&'a self, event: &'a Event) -> Option<Cow<'a, [u8]>> {
+        if let Code::WholeBytes(bytes) = self {
+            return Some(Cow::Borrowed(bytes));
+        }
+        let text = self.text(event)?;
+        let mut bytes = Vec::with_capacity(text.len());
+        unescape_into(text, &mut bytes);
+        Some(Cow::Owned(bytes))
+    }
+
+    /// The same without the event that it may lie in.
+    pub fn detached(self, event: &Event) -> Code {
+        match self {
+            Code::InPlace => self.text(event).map_or(Code::Absent, |text| Code::Whole(text.to_vec())),
+            other => other,
         }
     }
 }
@@ -107,57 +154,74 @@ pub enum Examined {
 
 /// Looks at an event. The `users` of an evaluation are written canonically on the way.
 pub fn examine(event: &mut Event) -> Examined {
-    let Some((message, is_evaluate)) = first_look(event) else { return Examined::Other };
-    let legacy = read_legacy(&message);
-    if legacy.is_none() && !is_evaluate && message.trim_ascii() != MESSAGE.as_bytes() {
-        return Examined::Other;
-    }
+    let is_evaluate = event.get(Place::Metadata, "event").is_some_and(|name| name.is(EVALUATE));
+    let Some(said) = read_message(event, is_evaluate) else { return Examined::Other };
     // Livebook's JSON never has both a printed list of users and a source: this is the text format, whose source is
     // raw and never an `inspect` form.
-    let is_raw = event.get(Place::Metadata, "users").is_some_and(Json::is_string);
-    canonical_users(event);
-    let mode = event.get(Place::Metadata, "session_mode").and_then(Json::string).map(Cow::into_owned);
-    let said = structured_code(event, is_raw);
+    let is_raw = canonical_users(event);
+    let mode = event.get(Place::Metadata, "session_mode").and_then(Json::string).map(|name| Mode::new(&name));
+    let own = structured_code(event, is_raw);
     let time_ms = event.get(Place::Top, "time").and_then(Json::string).and_then(|time| parse_utc_ms(&time));
     let time_ms = time_ms.unwrap_or(event.origin().received_ms() as i64);
-    let Some(legacy) = legacy else {
+    let Message::Legacy(legacy_mode, legacy_code) = said else {
         let is_bare =
-            !is_evaluate && mode.is_none() && said == Code::Absent && !event.has(Place::Metadata, "users");
-        let record = Record { kind: Kind::Structured, mode, code: said, time_ms };
+            !is_evaluate && mode.is_none() && own == Code::Absent && !event.has(Place::Metadata, "users");
+        let record = Record { kind: Kind::Structured, mode, code: own, time_ms };
         return if is_bare { Examined::Bare } else { Examined::Evaluation(record) };
     };
-    let kind = if said == Code::Absent { Kind::Legacy } else { Kind::Combined };
-    let mode = mode.or_else(|| Some(legacy.mode.to_vec()));
-    let code = merge(legacy_code(legacy.code), said);
-    Examined::Evaluation(Record { kind, mode, code, time_ms })
+    let kind = if own == Code::Absent { Kind::Legacy } else { Kind::Combined };
+    Examined::Evaluation(Record {
+        kind,
+        mode: mode.or(Some(legacy_mode)),
+        code: merge(legacy_code, own),
+        time_ms,
+    })
 }
 
-/// The message, decoded, and whether the metadata call it an evaluation; none where neither is one.
-fn first_look(event: &Event) -> Option<(Vec<u8>, bool)> {
-    let message = event.get(Place::Top, "message")?;
-    let is_evaluate = event.get(Place::Metadata, "event").is_some_and(|name| name.is(EVALUATE));
-    let plain = message.inner().is_some_and(|inner| inner.starts_with(MESSAGE.as_bytes()));
-    if !is_evaluate && !plain && message.escapes() != Escapes::Free {
-        return None;
+/// What the message of an evaluation's record is.
+enum Message {
+    Legacy(Mode, Code),
+    Short,
+}
+
+/// Reads the message; none where neither it nor the metadata call this an evaluation.
+fn read_message(event: &Event, is_evaluate: bool) -> Option<Message> {
+    let short = || is_evaluate.then_some(Message::Short);
+    let Some(message) = event.get(Place::Top, "message") else { return short() };
+    let inner = message.inner().unwrap_or_default();
+    if inner == MESSAGE.as_bytes() {
+        return Some(Message::Short);
     }
-    let message = message.string().map(Cow::into_owned).unwrap_or_default();
-    (is_evaluate || message.starts_with(MESSAGE.as_bytes())).then_some((message, is_evaluate))
+    if let Some((mode, text)) = transcode(inner) {
+        return Some(Message::Legacy(Mode::new(mode), Code::Whole(text)));
+    }
+    // A collector may have written any letter as an escape.
+    if !inner.starts_with(MESSAGE.as_bytes()) && message.escapes() != Escapes::Free {
+        return short();
+    }
+    let text = message.string().unwrap_or_default();
+    match read_legacy(&text) {
+        Some(legacy) => Some(Message::Legacy(Mode::new(legacy.mode), legacy_code(legacy.code))),
+        None if text.trim_ascii() == MESSAGE.as_bytes() => Some(Message::Short),
+        None => short(),
+    }
 }
 
-/// Turns a printed list of users into an array, and leaves absent members out of an array.
-fn canonical_users(event: &mut Event) {
-    let Some(users) = event.get(Place::Metadata, "users") else { return };
+/// Turns a printed list of users into an array, and leaves absent members out of an array. Says whether the list was
+/// printed.
+fn canonical_users(event: &mut Event) -> bool {
+    let Some(users) = event.get(Place::Metadata, "users") else { return false };
     if users.is_null() {
-        return event.remove(Place::Metadata, "users");
-    }
-    if let Some(text) = users.string() {
+        event.remove(Place::Metadata, "users");
+    } else if let Some(text) = users.string() {
         if let Some(users) = read_users(&text) {
             event.set(Place::Metadata, "users", |out| out.extend_from_slice(&users.json));
             if users.incomplete {
                 set_true(event, "users_incomplete");
             }
         }
-    } else if memchr::memmem::find(users.text(), b"null").is_some() {
+        return true;
+    } else if users.text().windows(4).any(|word| word == b"null") {
         let mut value = users.to_value();
         for user in value.as_array_mut().into_iter().flatten() {
             if let Some(members) = user.as_object_mut() {
@@ -166,6 +230,7 @@ fn canonical_users(event: &mut Event) {
         }
         event.set(Place::Metadata, "users", |out| out.extend_from_slice(value.to_string().as_bytes()));
     }
+    false
 }
 
 fn set_true(event: &mut Event, name: &str) {
@@ -191,7 +256,7 @@ fn structured_code(event: &Event, is_raw: bool) -> Code {
     let is_cut = event.has(Place::Metadata, "code_incomplete");
     let is_plain = is_raw || !(inner.starts_with(b"<<") || inner.starts_with(b"\\\""));
     if is_plain && !is_cut && code.escapes() != Escapes::Free {
-        return Code::Whole(inner.to_vec());
+        return Code::InPlace;
     }
     let text = code.string().map(Cow::into_owned).unwrap_or_default();
     match read_literal(&text)
@@ -239,23 +304,26 @@ pub fn merge(legacy: Code, structured: Code) -> Code {
 }
 
 /// Writes into `event` what is known of its evaluation.
-pub fn write_canonical(event: &mut Event, record: &Record, message: Message) {
+pub fn write_canonical(event: &mut Event, record: &Record, message: MessageOption) {
+    if let Code::Whole(text) = &record.code {
+        event.reserve(text.len() + 128);
+    }
     if let Some(mode) = &record.mode
         && !event.has(Place::Metadata, "session_mode")
     {
-        event.set_string(Place::Metadata, "session_mode", mode);
+        event.set_string(Place::Metadata, "session_mode", mode.name());
     }
     write_code(event, &record.code);
     if !event.get(Place::Metadata, "event").is_some_and(|name| name.is(EVALUATE)) {
         event.set_string(Place::Metadata, "event", EVALUATE.as_bytes());
     }
     match message {
-        Message::Keep => {}
-        Message::Short => event.set_string(Place::Top, "message", MESSAGE.as_bytes()),
-        Message::Legacy => {
-            if let (Some(source), Some(mode)) = (record.code.bytes(), &record.mode) {
+        MessageOption::Keep => {}
+        MessageOption::Short => event.set_string(Place::Top, "message", MESSAGE.as_bytes()),
+        MessageOption::Legacy => {
+            if let (Some(source), Some(mode)) = (record.code.bytes(event), &record.mode) {
                 let mut text = Vec::with_capacity(source.len() + 64);
-                write_legacy(mode, &source, &mut text);
+                write_legacy(mode.name(), &source, &mut text);
                 event.set_string(Place::Top, "message", &text);
             }
         }
@@ -264,16 +332,13 @@ pub fn write_canonical(event: &mut Event, record: &Record, message: Message) {
 
 fn write_code(event: &mut Event, code: &Code) {
     match code {
+        Code::InPlace => event.remove(Place::Metadata, "code_incomplete"),
         Code::Whole(text) => {
-            let known = event.get(Place::Metadata, "code").and_then(Json::inner);
-            if known != Some(text) {
-                event.set(Place::Metadata, "code", |out| {
-                    out.reserve(text.len() + 64);
-                    out.push(b'"');
-                    out.extend_from_slice(text);
-                    out.push(b'"');
-                });
-            }
+            event.set(Place::Metadata, "code", |out| {
+                out.push(b'"');
+                out.extend_from_slice(text);
+                out.push(b'"');
+            });
             event.remove(Place::Metadata, "code_incomplete");
         }
         Code::WholeBytes(bytes) => {

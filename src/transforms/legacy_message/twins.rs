@@ -2,26 +2,25 @@
 //!
 //! They are paired by content, mode and users, never by position: records of other processes stand between them,
 //! twins of different evaluations cross, either can be lost or come first. A complete record has gone out before its
-//! twin comes, and is remembered by a keyed hash of its source; an incomplete one is held until its twin comes, or
-//! until it has waited long enough. Each record is paired at most once, so the same cell run twice stays two
-//! evaluations.
+//! twin comes, and what it said is remembered; an incomplete one is held until its twin comes, or until it has waited
+//! long enough. Each record is paired at most once, so the same cell run twice stays two evaluations.
 
-use super::record::{Code, Kind, Record, merge};
+use super::record::{Code, Kind, Mode, Record, merge};
 use crate::event::json::Json;
+use crate::event::json::string::unescape_into;
 use crate::event::{Acks, Event, Place};
 use crate::livebook::inspect::{Extent, Form};
 use smallvec::SmallVec;
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// Records that have gone out and whose twin may still come.
 const SEEN_MAX: usize = 1024;
+/// Bytes that are remembered of them.
+const SEEN_BYTES_MAX: usize = 4 << 20;
 /// Records that may pass while one is held.
 const RECORDS_MAX: u64 = 200;
 /// Bytes of records that are held.
 const HELD_BYTES_MAX: usize = 8 << 20;
-/// How much of a source is remembered for a twin that may be cut: the text format cuts behind 8,096 bytes.
-const HEAD_BYTES: usize = 8192;
 
 /// A record with its event.
 #[derive(Debug)]
@@ -30,38 +29,58 @@ pub struct Held {
     pub event: Event,
     /// What it says.
     pub record: Record,
-    /// Its share in the acknowledgement of the batch that it came in, once it is held back.
+    /// Its share in the acknowledgement of the batch that it came in.
     pub acks: Acks,
 }
 
-/// What becomes of a record.
+/// Whom a record meets.
 #[derive(Debug)]
-pub enum Fate {
-    /// It goes out now.
-    Out(Held),
-    /// It goes out now, joined with one that was held.
-    Joined(Held),
+pub enum Met {
+    /// It says all that both say.
+    NeedsNone,
+    /// Its twin has not come.
+    Nobody,
     /// Its twin has gone out already.
-    Twin,
-    /// It waits.
-    Held,
+    GoneOut,
+    /// Its twin, which was held.
+    Held(Box<Held>),
 }
 
+/// What a record said that has gone out.
 #[derive(Debug)]
 struct Seen {
     kind: Kind,
-    users: u64,
-    mode: Option<u64>,
-    code: u64,
-    /// The beginning of a structured record's source.
-    head: Option<Box<[u8]>>,
+    mode: Option<Mode>,
     time_ms: i64,
+    /// The source, as JSON text or as bytes, and the users behind it.
+    said: Vec<u8>,
+    code_len: usize,
+    is_text: bool,
+    key: u64,
+}
+
+impl Seen {
+    fn code(&self) -> &[u8] {
+        self.said.get(..self.code_len).unwrap_or_default()
+    }
+
+    fn users(&self) -> &[u8] {
+        self.said.get(self.code_len..).unwrap_or_default()
+    }
+
+    fn begins_with(&self, bytes: &[u8]) -> bool {
+        if !self.is_text {
+            return self.code().starts_with(bytes);
+        }
+        let mut code = Vec::new();
+        unescape_into(self.code(), &mut code);
+        code.starts_with(bytes)
+    }
 }
 
 #[derive(Debug)]
 struct Waiting {
     held: Held,
-    users: u64,
     since_ms: u64,
     /// Number of the record.
     number: u64,
@@ -71,9 +90,8 @@ struct Waiting {
 #[derive(Debug)]
 pub struct Twins {
     wait_ms: u64,
-    /// Keyed anew in each process: nobody can write two cells whose hashes agree.
-    hash: RandomState,
     seen: VecDeque<Option<Seen>>,
+    seen_bytes: usize,
     /// Number of the first of `seen`.
     first_seen: u64,
     by_code: HashMap<u64, SmallVec<[u64; 1]>>,
@@ -86,8 +104,8 @@ impl Twins {
     pub fn new(wait_ms: u64) -> Twins {
         Twins {
             wait_ms,
-            hash: RandomState::new(),
             seen: VecDeque::new(),
+            seen_bytes: 0,
             first_seen: 0,
             by_code: HashMap::new(),
             waiting: VecDeque::new(),
@@ -100,29 +118,50 @@ impl Twins {
         self.waiting.front().map(|waiting| waiting.since_ms + self.wait_ms)
     }
 
-    /// Takes a record in; `acks` are its batch's, of which it takes a share where it is held.
-    pub fn meet(&mut self, mut held: Held, acks: &Acks, now_ms: u64) -> Fate {
+    /// Looks for the twin of a record, and forgets it: nobody has two.
+    pub fn meet(&mut self, event: &Event, record: &Record) -> Met {
         self.records += 1;
-        if held.record.kind == Kind::Combined {
-            return Fate::Out(held);
+        if record.kind == Kind::Combined {
+            return Met::NeedsNone;
         }
-        let users = self.users_of(&held.event);
-        if self.take_seen(&held.record, users) {
-            return Fate::Twin;
+        if let Some(number) = self.find_seen(event, record) {
+            self.forget(number);
+            return Met::GoneOut;
         }
-        if let Some(at) = self.waiting.iter().position(|waiting| self.are_twins(waiting, &held.record, users))
-            && let Some(waiting) = self.waiting.remove(at)
-        {
-            return Fate::Joined(join(waiting.held, held));
+        let found = self.waiting.iter().position(|waiting| self.are_twins(waiting, event, record));
+        match found.and_then(|at| self.waiting.remove(at)) {
+            Some(waiting) => Met::Held(Box::new(waiting.held)),
+            None => Met::Nobody,
         }
-        if held.record.is_complete() {
-            self.remember(&held.record, users);
-            return Fate::Out(held);
+    }
+
+    /// Remembers a record that goes out.
+    pub fn remember(&mut self, event: &Event, record: Record) {
+        let is_text = !matches!(record.code, Code::WholeBytes(_));
+        let mut said = match record.code {
+            Code::Whole(text) => text,
+            Code::WholeBytes(bytes) => bytes,
+            code => code.text(event).map(<[u8]>::to_vec).unwrap_or_default(),
+        };
+        let (code_len, key) = (said.len(), key_of(&said));
+        said.extend_from_slice(users_of(event));
+        let number = self.first_seen + self.seen.len() as u64;
+        self.by_code.entry(key).or_default().push(number);
+        self.seen_bytes += said.len();
+        let Record { kind, mode, time_ms, .. } = record;
+        self.seen.push_back(Some(Seen { kind, mode, time_ms, said, code_len, is_text, key }));
+        while self.seen.len() > SEEN_MAX || self.seen_bytes > SEEN_BYTES_MAX {
+            self.forget(self.first_seen);
         }
-        held.event.detach();
-        held.acks = acks.clone();
-        self.waiting.push_back(Waiting { held, users, since_ms: now_ms, number: self.records });
-        Fate::Held
+    }
+
+    /// Holds a record back, and leaves an empty event in its place.
+    pub fn hold(&mut self, event: &mut Event, record: Record, acks: &Acks, now_ms: u64) {
+        let nothing = Event::new(event.origin().clone());
+        let mut event = std::mem::replace(event, nothing);
+        event.detach();
+        let held = Held { event, record, acks: acks.clone() };
+        self.waiting.push_back(Waiting { held, since_ms: now_ms, number: self.records });
     }
 
     /// Lets go of those that have waited long enough: by the clock, or, where a log is read faster than it was
@@ -131,8 +170,8 @@ impl Twins {
         let bytes: usize = self.waiting.iter().map(|waiting| waiting.held.event.size_bytes()).sum();
         let mut over = bytes.saturating_sub(HELD_BYTES_MAX);
         let mut expired = Vec::new();
-        self.waiting.retain_mut(|waiting| {
-            let size = waiting.held.event.size_bytes();
+        for _ in 0..self.waiting.len() {
+            let Some(waiting) = self.waiting.pop_front() else { break };
             let log_over = log_ms.is_some_and(|log| log - waiting.held.record.time_ms > self.wait_ms as i64);
             let done = last
                 || over > 0
@@ -140,49 +179,37 @@ impl Twins {
                 || now_ms >= waiting.since_ms + self.wait_ms
                 || self.records > waiting.number + RECORDS_MAX;
             if done {
-                over = over.saturating_sub(size);
-                let nothing = Event::new(waiting.held.event.origin().clone());
-                expired.push(Held {
-                    event: std::mem::replace(&mut waiting.held.event, nothing),
-                    record: waiting.held.record.clone(),
-                    acks: std::mem::take(&mut waiting.held.acks),
-                });
+                over = over.saturating_sub(waiting.held.event.size_bytes());
+                expired.push(waiting.held);
+            } else {
+                self.waiting.push_back(waiting);
             }
-            !done
-        });
+        }
         expired
     }
 
-    fn users_of(&self, event: &Event) -> u64 {
-        self.hash_of(event.get(Place::Metadata, "users").map(Json::text).unwrap_or_default())
-    }
-
-    fn hash_of(&self, bytes: &[u8]) -> u64 {
-        let mut hasher = self.hash.build_hasher();
-        hasher.write(bytes);
-        hasher.finish()
-    }
-
-    fn hash_code(&self, code: &Code) -> u64 {
-        match code {
-            Code::Whole(text) => self.hash_of(text),
-            Code::WholeBytes(bytes) => !self.hash_of(bytes),
-            _ => 0,
+    /// The number of the twin among those that have gone out.
+    fn find_seen(&self, event: &Event, record: &Record) -> Option<u64> {
+        if self.seen.is_empty() {
+            return None;
         }
-    }
-
-    /// Finds the twin among those that have gone out, and forgets it.
-    fn take_seen(&mut self, record: &Record, users: u64) -> bool {
+        let users = users_of(event);
         let fits = |seen: &Seen| {
-            let own = record.mode.as_deref().map(|mode| self.hash_of(mode));
             seen.kind != record.kind
-                && seen.users == users
-                && (seen.mode == own || seen.mode.is_none() || own.is_none())
+                && seen.users() == users
+                && same_mode(&seen.mode, &record.mode)
                 && seen.time_ms.abs_diff(record.time_ms) <= self.wait_ms
         };
-        let hashed = |hash: u64| {
-            let numbers = self.by_code.get(&hash)?;
-            numbers.iter().copied().find(|&number| self.seen_at(number).is_some_and(&fits))
+        let whole = |code: &[u8], is_text: bool| {
+            let numbers = self.by_code.get(&key_of(code))?;
+            numbers.iter().copied().find(|&number| {
+                self.seen_at(number)
+                    .is_some_and(|seen| seen.is_text == is_text && seen.code() == code && fits(seen))
+            })
+        };
+        let whole_code = |code: &Code| match code {
+            Code::WholeBytes(bytes) => whole(bytes, false),
+            code => whole(code.text(event)?, true),
         };
         let any = |also: &dyn Fn(&Seen) -> bool| {
             let at = self
@@ -191,19 +218,16 @@ impl Twins {
                 .position(|seen| seen.as_ref().is_some_and(|seen| fits(seen) && also(seen)))?;
             Some(self.first_seen + at as u64)
         };
-        let starts =
-            |seen: &Seen, bytes: &[u8]| seen.head.as_ref().is_some_and(|head| head.starts_with(bytes));
-        let found = match &record.code {
-            code @ (Code::Whole(_) | Code::WholeBytes(_)) => hashed(self.hash_code(code)),
+        match &record.code {
             Code::Ambiguous { text, meaning } => {
-                let literal = hashed(self.hash_code(&Code::whole(text.clone())));
+                let literal = whole_code(&Code::whole(text.clone()));
                 let meant = || (meaning.extent == Extent::Whole).then(|| Code::whole(meaning.bytes.clone()));
-                literal.or_else(|| meant().and_then(|code| hashed(self.hash_code(&code))))
+                literal.or_else(|| whole_code(&meant()?))
             }
-            Code::Cut(bytes, _) => any(&|seen| starts(seen, bytes.get(..HEAD_BYTES).unwrap_or(bytes))),
+            Code::Cut(bytes, _) => any(&|seen| seen.begins_with(bytes)),
             Code::Absent => any(&|_| true),
-        };
-        found.is_some_and(|number| self.forget(number))
+            code => whole_code(code),
+        }
     }
 
     fn seen_at(&self, number: u64) -> Option<&Seen> {
@@ -211,91 +235,99 @@ impl Twins {
         self.seen.get(at as usize)?.as_ref()
     }
 
-    fn remember(&mut self, record: &Record, users: u64) {
-        // Only a legacy record is ever cut where its twin is whole.
-        let head = (record.kind == Kind::Structured).then(|| record.code.bytes()).flatten();
-        let head = head.map(|bytes| bytes.get(..HEAD_BYTES).unwrap_or(&bytes).into());
-        let code = self.hash_code(&record.code);
-        let mode = record.mode.as_deref().map(|mode| self.hash_of(mode));
-        let number = self.first_seen + self.seen.len() as u64;
-        self.by_code.entry(code).or_default().push(number);
-        let (kind, time_ms) = (record.kind, record.time_ms);
-        self.seen.push_back(Some(Seen { kind, users, mode, code, head, time_ms }));
-        if self.seen.len() > SEEN_MAX {
-            self.forget(self.first_seen);
-        }
-    }
-
-    fn forget(&mut self, number: u64) -> bool {
+    fn forget(&mut self, number: u64) {
         let at = (number - self.first_seen) as usize;
-        let Some(seen) = self.seen.get_mut(at).and_then(Option::take) else { return false };
-        if let Some(numbers) = self.by_code.get_mut(&seen.code) {
-            numbers.retain(|known| *known != number);
-            if numbers.is_empty() {
-                self.by_code.remove(&seen.code);
+        if let Some(seen) = self.seen.get_mut(at).and_then(Option::take) {
+            self.seen_bytes -= seen.said.len();
+            if let Some(numbers) = self.by_code.get_mut(&seen.key) {
+                numbers.retain(|known| *known != number);
+                if numbers.is_empty() {
+                    self.by_code.remove(&seen.key);
+                }
             }
         }
         while let Some(None) = self.seen.front() {
             self.seen.pop_front();
             self.first_seen += 1;
         }
-        true
     }
 
     /// Whether a held record and the one at hand are of one evaluation.
-    fn are_twins(&self, waiting: &Waiting, record: &Record, users: u64) -> bool {
-        let other = &waiting.held.record;
-        let same_mode = other.mode == record.mode || other.mode.is_none() || record.mode.is_none();
-        let (legacy, structured) = match (other.kind, record.kind) {
-            (Kind::Legacy, Kind::Structured) => (&other.code, &record.code),
-            (Kind::Structured, Kind::Legacy) => (&record.code, &other.code),
-            _ => return false,
-        };
-        waiting.users == users
-            && same_mode
-            && other.time_ms.abs_diff(record.time_ms) <= self.wait_ms
-            && self.agree(legacy, structured)
+    fn are_twins(&self, waiting: &Waiting, event: &Event, record: &Record) -> bool {
+        let Held { event: other_event, record: other, .. } = &waiting.held;
+        if !same_mode(&other.mode, &record.mode)
+            || other.time_ms.abs_diff(record.time_ms) > self.wait_ms
+            || users_of(other_event) != users_of(event)
+        {
+            return false;
+        }
+        match (other.kind, record.kind) {
+            (Kind::Legacy, Kind::Structured) => agree((&other.code, other_event), (&record.code, event)),
+            (Kind::Structured, Kind::Legacy) => agree((&record.code, event), (&other.code, other_event)),
+            _ => false,
+        }
     }
+}
 
-    /// Whether both can be about one source.
-    fn agree(&self, legacy: &Code, structured: &Code) -> bool {
-        match (legacy, structured) {
-            (Code::Absent, _) | (_, Code::Absent) => true,
-            (Code::Cut(cut, Form::String { .. }), Code::Ambiguous { text, .. }) => text.starts_with(cut),
-            (Code::Cut(cut, Form::Bytes { .. }), Code::Ambiguous { meaning, .. }) => {
-                let limited = meaning.extent == Extent::Limited && cut.starts_with(&meaning.bytes);
-                limited || meaning.bytes.starts_with(cut)
-            }
-            (Code::Cut(a, _), Code::Cut(b, _)) => a.starts_with(b) || b.starts_with(a),
-            (Code::Cut(cut, _), whole) | (whole, Code::Cut(cut, _)) => {
-                whole.bytes().is_some_and(|bytes| bytes.starts_with(cut))
-            }
-            (whole, Code::Ambiguous { text, meaning }) => {
-                let Some(bytes) = whole.bytes() else { return false };
-                *bytes == **text || meaning.extent == Extent::Whole && *bytes == *meaning.bytes
-            }
-            (a, b) => a.is_whole() && a == b,
+fn users_of(event: &Event) -> &[u8] {
+    event.get(Place::Metadata, "users").map(Json::text).unwrap_or_default()
+}
+
+/// A mode that is not known may be any.
+fn same_mode(a: &Option<Mode>, b: &Option<Mode>) -> bool {
+    a.is_none() || b.is_none() || a == b
+}
+
+/// Mixes the length, the beginning and the end of a source: enough to find it again. What is found is compared whole,
+/// so a cell that is written to have another's key gains nothing.
+fn key_of(code: &[u8]) -> u64 {
+    const WORDS: usize = 4;
+    let mix = |key: u64, word: &[u8; 8]| {
+        (key ^ u64::from_le_bytes(*word)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29)
+    };
+    let (front, _) = code.as_chunks::<8>();
+    let (_, back) = code.as_rchunks::<8>();
+    let ends = front.iter().take(WORDS).chain(back.iter().rev().take(WORDS));
+    let short = code.iter().take(7).fold(0, |key, &byte| key << 8 | u64::from(byte));
+    ends.fold(code.len() as u64 ^ short, mix)
+}
+
+/// Whether a legacy record and a structured one can be about one source.
+fn agree(legacy: (&Code, &Event), structured: (&Code, &Event)) -> bool {
+    match (legacy.0, structured.0) {
+        (Code::Absent, _) | (_, Code::Absent) => true,
+        (Code::Cut(cut, Form::String { .. }), Code::Ambiguous { text, .. }) => text.starts_with(cut),
+        (Code::Cut(cut, Form::Bytes { .. }), Code::Ambiguous { meaning, .. }) => {
+            let limited = meaning.extent == Extent::Limited && cut.starts_with(&meaning.bytes);
+            limited || meaning.bytes.starts_with(cut)
+        }
+        (Code::Cut(a, _), Code::Cut(b, _)) => a.starts_with(b) || b.starts_with(a),
+        (Code::Cut(cut, _), whole) => whole.bytes(structured.1).is_some_and(|bytes| bytes.starts_with(cut)),
+        (whole, Code::Cut(cut, _)) => whole.bytes(legacy.1).is_some_and(|bytes| bytes.starts_with(cut)),
+        (whole, Code::Ambiguous { text, meaning }) => whole.bytes(legacy.1).is_some_and(|bytes| {
+            *bytes == **text || meaning.extent == Extent::Whole && *bytes == *meaning.bytes
+        }),
+        (a, b) => {
+            let (a, b) = (a.bytes(legacy.1), b.bytes(structured.1));
+            a.is_some() && a == b
         }
     }
 }
 
 /// One event of two: the one that was read first, with the best of both.
-fn join(first: Held, second: Held) -> Held {
-    let Held { mut event, record, mut acks } = first;
-    acks.join(second.acks);
-    for (name, value) in second.event.members(Place::Metadata) {
+pub fn join(first: Held, second: &Event, second_record: Record) -> Held {
+    let Held { mut event, record, acks } = first;
+    let code = record.code.detached(&event);
+    let other = second_record.code.detached(second);
+    for (name, value) in second.members(Place::Metadata) {
         if let Ok(name) = std::str::from_utf8(name)
             && !event.has(Place::Metadata, name)
             && !name.starts_with("code")
         {
-            let value = value.text().to_vec();
-            event.set(Place::Metadata, name, |out| out.extend_from_slice(&value));
+            event.set(Place::Metadata, name, |out| out.extend_from_slice(value.text()));
         }
     }
-    let mode = record.mode.or(second.record.mode);
-    let code = match record.kind {
-        Kind::Structured => merge(second.record.code, record.code),
-        _ => merge(record.code, second.record.code),
-    };
+    let mode = record.mode.or(second_record.mode);
+    let code = if record.kind == Kind::Structured { merge(other, code) } else { merge(code, other) };
     Held { event, record: Record { kind: Kind::Combined, mode, code, time_ms: record.time_ms }, acks }
 }
