@@ -170,3 +170,14 @@ fn json_and_text_may_stand_in_one_stream() {
         twins_text(1, "a") + &twins_json(2, "b") + &other_line(3) + &twins_text(4, "c") + &other_json(5);
     assert_eq!(codes(&embedded(log).events()), ["a", "b", "c"]);
 }
+
+#[test]
+fn an_event_is_what_its_metadata_say_in_text_as_in_json() {
+    // An older or newer Livebook may word its message in another way.
+    let text = format!("{} event=code.evaluate session_mode=app [info] Running code\n", text_time(1));
+    let record = json!({"message": "Running code", "time": time(1), "severity": "info",
+        "metadata": {"event": "code.evaluate", "session_mode": "app"}});
+    let (text, record) = (embedded(text).events(), embedded(format!("{record}\n")).events());
+    assert_eq!(text.len(), 1);
+    assert_eq!(text, record);
+}
