@@ -109,8 +109,7 @@ impl Livebook {
             if skips {
                 let hit = self.search.next(&window.bytes, at);
                 let line = window.line_start(hit).max(at);
-                self.skip(window, at, line, out);
-                at = line;
+                at = self.skip(window, at, line, out);
             }
             if at < window.bytes.len() {
                 at += self.record(window, at, complete, out);
@@ -122,33 +121,34 @@ impl Livebook {
         release(window, out.events.get_mut(first_event..).unwrap_or_default());
     }
 
-    /// Passes over lines that are no evaluation.
-    fn skip(&mut self, window: &Window, from: usize, to: usize, out: &mut Decoded) {
-        let Some(lines) = window.bytes.get(from..to) else { return };
+    /// Passes over lines without a hit, up to `to` or to the first that needs a second look; gives where it stopped.
+    fn skip(&self, window: &Window, from: usize, to: usize, out: &mut Decoded) -> usize {
+        let lines = window.bytes.get(from..to).unwrap_or_default();
         let mut at = 0;
         let ends = memchr::memchr_iter(b'\n', lines).map(|newline| newline + 1);
         let tail = (!lines.ends_with(b"\n")).then_some(lines.len());
         for end in ends.chain(tail) {
             let line = lines.get(at..end).unwrap_or_default();
-            if self.is_sound(line, window.valid) {
-                out.skipped += u64::from(line.len() > 1);
-            } else {
-                self.record(window, from + at, true, out);
+            if self.needs_a_look(line, window.valid) {
+                return from + at;
             }
+            out.skipped += u64::from(line.len() > 1);
             at = end;
         }
+        to
     }
 
-    /// Whether nothing about a line asks for a second look.
-    fn is_sound(&self, line: &[u8], valid: bool) -> bool {
-        let ends_open = || match line {
-            [.., b'}', b'\n'] | [.., b'}', b'\r', b'\n'] => false,
-            _ => !line.trim_ascii_end().ends_with(b"}"),
+    /// Whether a line without a hit can still be part of an evaluation, or a fault.
+    #[inline]
+    fn needs_a_look(&self, line: &[u8], valid: bool) -> bool {
+        let is_torn = match (line.first(), line) {
+            (Some(b'{'), [.., b'}', b'\n'] | [.., b'}', b'\r', b'\n']) => false,
+            (Some(b'{'), _) => !line.trim_ascii_end().ends_with(b"}"),
+            _ => self.search.begins_source(line),
         };
-        let torn = line.first() == Some(&b'{') && ends_open();
-        !torn
-            && line.len() <= self.settings.max_record_bytes
-            && (valid || simdutf8::basic::from_utf8(line).is_ok())
+        is_torn
+            || line.len() > self.settings.max_record_bytes
+            || (!valid && simdutf8::basic::from_utf8(line).is_err())
     }
 
     /// Decodes the record that begins with the line at `at`; gives its length. An open one takes all of the window.

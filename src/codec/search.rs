@@ -6,76 +6,71 @@
 //! * `valuat` stands in `Evaluating code` and in `code.evaluate`: one of them is in every record of an evaluation that
 //!   writes its letters as they are.
 //! * `\u00`, and a digit from 2 to 7 behind it: JSON can write any of those letters as `\u00XX`, and in no other way.
-//! * ` code=`: in a text record, raw source may stand between the first line and the line with `Evaluating code`.
+//! * ` code=` in a line that can begin a text record: raw source may stand between that line and the one with
+//!   `Evaluating code`.
 
 use memchr::memmem::Finder;
 
-/// The next candidates in one chunk of lines.
+/// The next candidates in one window of lines.
 #[derive(Debug)]
 pub struct Search {
-    word: Finder<'static>,
-    escape: Finder<'static>,
+    word: Needle,
+    escape: Needle,
     code: Finder<'static>,
-    next: [Option<usize>; 3],
+}
+
+#[derive(Debug)]
+struct Needle {
+    finder: Finder<'static>,
+    /// Offset of the next hit, once it has been looked for.
+    next: Option<usize>,
 }
 
 impl Default for Search {
     fn default() -> Search {
-        Search {
-            word: Finder::new("valuat"),
-            escape: Finder::new("\\u00"),
-            code: Finder::new(" code="),
-            next: [None; 3],
-        }
+        let needle = |bytes| Needle { finder: Finder::new(bytes), next: None };
+        Search { word: needle("valuat"), escape: needle("\\u00"), code: Finder::new(" code=") }
     }
 }
 
 impl Search {
-    /// Begins with a new chunk.
+    /// Begins with a new window.
     pub fn restart(&mut self) {
-        self.next = [None; 3];
+        self.word.next = None;
+        self.escape.next = None;
     }
 
-    /// Offset of the first candidate at or behind `from`, or the chunk's length. Calls for one chunk have to come in
-    /// ascending order.
-    pub fn next(&mut self, chunk: &[u8], from: usize) -> usize {
-        let [word, escape, code] = &mut self.next;
-        let word = advance(word, chunk, from, &self.word, |_| true);
-        let escape =
-            advance(escape, chunk, from, &self.escape, |at| matches!(chunk.get(at + 4), Some(b'2'..=b'7')));
-        let code = advance(code, chunk, from, &self.code, |at| begins_with_stamp(chunk, at));
-        word.min(escape).min(code)
+    /// Offset of the first letter of an evaluation at or behind `from`, or the window's length. Calls for one window
+    /// have to come in ascending order.
+    pub fn next(&mut self, window: &[u8], from: usize) -> usize {
+        let word = self.word.advance(window, from, |_| true);
+        let is_letter = |at| matches!(window.get(at + 4), Some(b'2'..=b'7'));
+        word.min(self.escape.advance(window, from, is_letter))
+    }
+
+    /// Whether raw source can begin in this line.
+    #[inline]
+    pub fn begins_source(&self, line: &[u8]) -> bool {
+        matches!(line.first(), Some(b'0'..=b'9' | 0x1b)) && self.code.find(line).is_some()
     }
 }
 
-/// Moves `next`, the offset of a needle's next hit, to `from` or behind it.
-fn advance(
-    next: &mut Option<usize>,
-    chunk: &[u8],
-    from: usize,
-    finder: &Finder<'_>,
-    fits: impl Fn(usize) -> bool,
-) -> usize {
-    if let Some(known) = next.filter(|&known| known >= from) {
-        return known;
-    }
-    let mut at = from;
-    let hit = loop {
-        match finder.find(chunk.get(at..).unwrap_or_default()) {
-            None => break chunk.len(),
-            Some(hit) if fits(at + hit) => break at + hit,
-            Some(hit) => at += hit + 1,
+impl Needle {
+    fn advance(&mut self, window: &[u8], from: usize, fits: impl Fn(usize) -> bool) -> usize {
+        if let Some(known) = self.next.filter(|&known| known >= from) {
+            return known;
         }
-    };
-    *next = Some(hit);
-    hit
-}
-
-/// Whether the line around `at` can be the first of a text record: a digit or a colour comes first.
-fn begins_with_stamp(chunk: &[u8], at: usize) -> bool {
-    let start =
-        chunk.get(..at).and_then(|before| memchr::memrchr(b'\n', before)).map_or(0, |newline| newline + 1);
-    matches!(chunk.get(start), Some(b'0'..=b'9' | 0x1b))
+        let mut at = from;
+        let hit = loop {
+            match self.finder.find(window.get(at..).unwrap_or_default()) {
+                None => break window.len(),
+                Some(hit) if fits(at + hit) => break at + hit,
+                Some(hit) => at += hit + 1,
+            }
+        };
+        self.next = Some(hit);
+        hit
+    }
 }
 
 #[cfg(test)]
@@ -106,16 +101,13 @@ mod tests {
     }
 
     #[test]
-    fn hits_come_in_order_and_code_counts_only_behind_a_stamp() {
-        let chunk = b"{\"a\":\" code=\"}\n2025 code=x\nEvaluating\n\\u0076\\u0007\n";
+    fn hits_come_in_order_and_source_begins_only_behind_a_stamp() {
+        let window = b"Evaluating\n\\u0076\\u0007\n";
         let mut search = Search::default();
-        let mut hits = Vec::new();
-        let mut at = 0;
-        while at < chunk.len() {
-            let hit = search.next(chunk, at);
-            hits.push(hit);
-            at = hit + 1;
-        }
-        assert_eq!(hits, [19, 28, 38, chunk.len()]);
+        assert_eq!(search.next(window, 0), 1);
+        assert_eq!(search.next(window, 2), 11);
+        assert_eq!(search.next(window, 12), window.len());
+        assert!(search.begins_source(b"2025 code=x") && search.begins_source(b"\x1b[22m2025 code="));
+        assert!(!search.begins_source(b"{\"a\":\" code=\"}") && !search.begins_source(b"2025 encode=x"));
     }
 }

@@ -115,7 +115,6 @@ impl Stamps {
 
 /// Reads a stamp in RFC 3339 (`2025-10-03T17:48:22.238Z`) as milliseconds since 1970.
 pub fn parse_utc_ms(stamp: &[u8]) -> Option<i64> {
-    let text = std::str::from_utf8(stamp).ok()?;
     // The one form that Livebook writes, without the general parser.
     if let (Some(b'Z'), 24) = (stamp.last(), stamp.len()) {
         let date =
@@ -124,7 +123,7 @@ pub fn parse_utc_ms(stamp: &[u8]) -> Option<i64> {
         let time = date.and_hms_milli_opt(hour, minute, second, number(stamp, 20, 3)?)?;
         return Some(time.and_utc().timestamp_millis());
     }
-    DateTime::parse_from_rfc3339(text).ok().map(|time| time.timestamp_millis())
+    DateTime::parse_from_rfc3339(std::str::from_utf8(stamp).ok()?).ok().map(|time| time.timestamp_millis())
 }
 
 fn number(text: &[u8], at: usize, len: usize) -> Option<u32> {

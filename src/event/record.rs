@@ -111,6 +111,8 @@ pub struct Event {
     extra: Vec<u8>,
     top: Members,
     metadata: Members,
+    /// A bit for each known name that may be among the metadata: most questions are for members that are not there.
+    present: u32,
     /// Where `metadata` stands among the members at the top, if it is an object; its own span is not used.
     metadata_at: Option<u32>,
     origin: Origin,
@@ -120,7 +122,7 @@ impl Event {
     /// An event without members.
     pub fn new(origin: Origin) -> Event {
         let (top, metadata) = (Members::new(), Members::new());
-        Event { text: Bytes::new(), extra: Vec::new(), top, metadata, metadata_at: None, origin }
+        Event { text: Bytes::new(), extra: Vec::new(), top, metadata, present: 0, metadata_at: None, origin }
     }
 
     /// Indexes `text`, which has to be UTF-8 and one JSON object, white space around it allowed.
@@ -187,8 +189,13 @@ impl Event {
 
     fn attach_name(&mut self, name: &[u8]) -> Name {
         let start = self.extra.len();
-        string::escape_into(name, &mut self.extra);
-        let (len, known) = ((self.extra.len() - start) as u32, u32::from(known_name(name)));
+        let known = u32::from(known_name(name));
+        if known == 0 {
+            string::escape_into(name, &mut self.extra);
+        } else {
+            self.extra.extend_from_slice(name);
+        }
+        let len = (self.extra.len() - start) as u32;
         Name { start: start as u32 | IN_EXTRA, len: len | known << KNOWN_SHIFT }
     }
 
@@ -227,6 +234,7 @@ impl Event {
     fn position(&self, place: Place, name: &str) -> Option<usize> {
         match known_name(name.as_bytes()) {
             0 => self.list(place).iter().position(|member| self.name_bytes(member.name) == name.as_bytes()),
+            known if place == Place::Metadata && self.present & (1 << known) == 0 => None,
             known => self.list(place).iter().position(|member| member.name.known() == known),
         }
     }
@@ -242,6 +250,9 @@ impl Event {
     }
 
     fn put(&mut self, place: Place, known: Option<usize>, member: Member) {
+        if place == Place::Metadata {
+            self.present |= 1 << member.name.known();
+        }
         let list = self.list_mut(place);
         match known.and_then(|at| list.get_mut(at)) {
             Some(old) => *old = member,
@@ -309,7 +320,7 @@ impl Event {
         let name = self.attach_name(b"metadata");
         let known = self.position_of(Place::Top, name);
         if let Some(old) = known.and_then(|at| self.top.get(at)).copied() {
-            self.metadata.push(old);
+            self.put(Place::Metadata, None, old);
         }
         self.metadata_at = Some(known.unwrap_or(self.top.len()) as u32);
         self.put(Place::Top, known, Member { name, value: Span { start: 0, len: 0 } });
@@ -359,6 +370,7 @@ impl Event {
             && let Some(member) = self.list_mut(place).get_mut(at)
         {
             member.name = name;
+            self.present |= 1 << name.known();
         }
     }
 
@@ -476,6 +488,16 @@ mod tests {
         let mut e = event(r#"{"metadata":"text"}"#);
         e.set_string(Place::Metadata, "event", b"x");
         assert_eq!(json_of(&e), r#"{"metadata":{"metadata":"text","event":"x"}}"#);
+    }
+
+    #[test]
+    fn a_member_is_found_by_its_new_name() {
+        let mut e = event(r#"{"metadata":{"a":1}}"#);
+        e.rename(Place::Metadata, "a", "code");
+        assert!(e.has(Place::Metadata, "code") && !e.has(Place::Metadata, "a"));
+        let mut e = event(r#"{"metadata":[1]}"#);
+        e.set_string(Place::Metadata, "users", b"x");
+        assert!(e.has(Place::Metadata, "metadata"));
     }
 
     #[test]

@@ -210,77 +210,79 @@ impl<'a> Scan<'a> {
 
     /// Takes the rest of a string whose opening quote is behind us, and its closing quote.
     fn string(&mut self) -> Result<Piece, Flaw> {
-        let start = self.at;
+        let (text, start) = (self.text, self.at);
         let mut escapes = Escapes::None;
-        while let Some(block) = self.text.get(self.at..).and_then(|rest| rest.first_chunk::<BLOCK>()) {
-            let base = self.at;
-            self.at += BLOCK;
+        let mut at = start;
+        while let Some(block) = text.get(at..).and_then(|rest| rest.first_chunk::<BLOCK>()) {
             let mut hits = special(block);
+            let mut next = BLOCK;
             while hits != 0 {
-                let at = base + hits.trailing_zeros() as usize;
-                if let Some(end) = self.special_at(at, &mut escapes)? {
-                    return Ok(Piece { start, end, escapes });
+                let bit = hits.trailing_zeros() as usize;
+                match text.get(at + bit..) {
+                    Some([b'\\', b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't', ..]) => {
+                        escapes = escapes.max(Escapes::Short);
+                        next = bit + 2;
+                    }
+                    Some([b'"', ..]) => {
+                        self.at = at + bit + 1;
+                        return Ok(Piece { start, end: at + bit, escapes });
+                    }
+                    Some([b'\\', ..]) => {
+                        escapes = Escapes::Free;
+                        next = bit + self.free_escape(at + bit)?;
+                    }
+                    _ => return Err(Flaw::Control { at: at + bit }),
                 }
                 // What an escape has taken may reach into the next block.
-                let done = self.at - base;
-                hits = if done < BLOCK { hits & (u32::MAX << done) } else { 0 };
-                self.at = self.at.max(base + BLOCK);
+                hits = if next < BLOCK { hits & (u32::MAX << next) } else { 0 };
             }
+            at += next.max(BLOCK);
         }
+        self.string_tail(start, at, escapes)
+    }
+
+    /// The rest of a string that ends less than a block in front of the end of the text.
+    fn string_tail(&mut self, start: usize, mut at: usize, mut escapes: Escapes) -> Result<Piece, Flaw> {
         loop {
-            let rest = self.text.get(self.at..).unwrap_or_default();
-            let Some(run) = rest.iter().position(|&b| b == b'"' || b == b'\\' || b < 0x20) else {
-                return Err(Flaw::Syntax { at: self.text.len(), wanted: "the closing quote of a string" });
-            };
-            if let Some(end) = self.special_at(self.at + run, &mut escapes)? {
-                return Ok(Piece { start, end, escapes });
-            }
-        }
-    }
-
-    /// Takes the quote or the escape at `at`; gives where the string ends, if it does.
-    #[inline]
-    fn special_at(&mut self, at: usize, escapes: &mut Escapes) -> Result<Option<usize>, Flaw> {
-        match self.text.get(at..) {
-            Some([b'\\', b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't', ..]) => {
-                self.at = at + 2;
-                *escapes = (*escapes).max(Escapes::Short);
-                Ok(None)
-            }
-            Some([b'"', ..]) => {
-                self.at = at + 1;
-                Ok(Some(at))
-            }
-            Some([b'\\', ..]) => {
-                self.at = at;
-                self.free_escape()?;
-                *escapes = Escapes::Free;
-                Ok(None)
-            }
-            _ => Err(Flaw::Control { at }),
-        }
-    }
-
-    /// Takes `\/` or `\uXXXX`, which encoders write differently.
-    fn free_escape(&mut self) -> Result<(), Flaw> {
-        let at = self.at;
-        match self.text.get(at + 1) {
-            Some(b'/') => self.at += 2,
-            Some(b'u') => {
-                let unit = hex4(self.text, at + 2).ok_or(Flaw::Escape { at })?;
-                self.at += 6;
-                match unit {
-                    0xD800..=0xDBFF => match low_surrogate(self.text, self.at) {
-                        Some(_) => self.at += 6,
-                        None => return Err(Flaw::Surrogate { at }),
-                    },
-                    0xDC00..=0xDFFF => return Err(Flaw::Surrogate { at }),
-                    _ => {}
+            match self.text.get(at..) {
+                Some([b'"', ..]) => {
+                    self.at = at + 1;
+                    return Ok(Piece { start, end: at, escapes });
+                }
+                Some([b'\\', b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't', ..]) => {
+                    escapes = escapes.max(Escapes::Short);
+                    at += 2;
+                }
+                Some([b'\\', ..]) => {
+                    escapes = Escapes::Free;
+                    at += self.free_escape(at)?;
+                }
+                Some([0..0x20, ..]) => return Err(Flaw::Control { at }),
+                Some([_, ..]) => at += 1,
+                _ => {
+                    return Err(Flaw::Syntax {
+                        at: self.text.len(),
+                        wanted: "the closing quote of a string",
+                    });
                 }
             }
-            _ => return Err(Flaw::Escape { at }),
         }
-        Ok(())
+    }
+
+    /// Length of `\/` or `\uXXXX` at `at`, which encoders write differently.
+    fn free_escape(&self, at: usize) -> Result<usize, Flaw> {
+        match self.text.get(at + 1) {
+            Some(b'/') => Ok(2),
+            Some(b'u') => match hex4(self.text, at + 2).ok_or(Flaw::Escape { at })? {
+                0xD800..=0xDBFF => match low_surrogate(self.text, at + 6) {
+                    Some(_) => Ok(12),
+                    None => Err(Flaw::Surrogate { at }),
+                },
+                0xDC00..=0xDFFF => Err(Flaw::Surrogate { at }),
+                _ => Ok(6),
+            },
+            _ => Err(Flaw::Escape { at }),
+        }
     }
 }
 

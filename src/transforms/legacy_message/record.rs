@@ -12,7 +12,12 @@ use crate::livebook::users::{read_users, whole_chars};
 use crate::livebook::{EVALUATE, MESSAGE};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use memchr::memmem::Finder;
 use std::borrow::Cow;
+use std::sync::LazyLock;
+
+/// Finds an absent member of a user, made once: making it costs more than one search.
+static NULL: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("null"));
 
 /// Which of the two records of an evaluation this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,7 +226,7 @@ fn canonical_users(event: &mut Event) -> bool {
             }
         }
         return true;
-    } else if users.text().windows(4).any(|word| word == b"null") {
+    } else if NULL.find(users.text()).is_some() {
         let mut value = users.to_value();
         for user in value.as_array_mut().into_iter().flatten() {
             if let Some(members) = user.as_object_mut() {
