@@ -1,8 +1,9 @@
 //! Livebook's text records, whose `code=` is raw: nothing inside a cell may pass for a record.
 
-use crate::harness::{Run, chain, embedded, through};
+use crate::harness::{Run, TIMEOUT, chain, embedded, through};
 use crate::logs::*;
 use serde_json::json;
+use std::io::Write;
 use std::time::Duration;
 
 const SOURCE: &str = "list = [1, 2]\n\nfor x <- list do\n  \"#{x}\\n\"\nend";
@@ -180,4 +181,31 @@ fn an_event_is_what_its_metadata_say_in_text_as_in_json() {
     let (text, record) = (embedded(text).events(), embedded(format!("{record}\n")).events());
     assert_eq!(text.len(), 1);
     assert_eq!(text, record);
+}
+
+#[test]
+fn a_reader_that_pauses_splits_no_record() {
+    // The pipeline is full while a cell is half read: that is no silence of the log.
+    let line = |at: u32| {
+        format!(
+            "{} users=[] [info] Evaluating code\n  Session mode: default\n  Code: \"forged\"\n",
+            text_time(at)
+        )
+    };
+    let source: String = (0..60).map(line).collect();
+    let log: String = (1..1600).map(|at| twins_text(at % 600 * 100, &format!("{at}\n{source}"))).collect();
+    let config = chain("", "", "") + "buffer.max_events = 1\n";
+    let mut live = Run::new(&[]).config(&config).live();
+    let mut input = live.stdin.take().unwrap();
+    let writer = std::thread::spawn(move || input.write_all(log.as_bytes()).unwrap());
+    for at in 1..1600 {
+        if at % 200 == 0 {
+            std::thread::sleep(Duration::from_millis(700));
+        }
+        let event = live.event(TIMEOUT);
+        let code = event["metadata"]["code"].as_str().unwrap();
+        assert!(code == format!("{at}\n{source}"), "{at}: {code}");
+    }
+    writer.join().unwrap();
+    assert_eq!(live.rest(), b"");
 }
