@@ -1,8 +1,10 @@
 //! The main job: what the pipeline makes of Livebook's JSON records.
 
-use crate::harness::{chain, embedded, through};
+use crate::harness::{Run, TIMEOUT, chain, embedded, through};
 use crate::logs::*;
 use serde_json::{Value, json};
+use std::io::Write;
+use std::time::Duration;
 
 /// The metadata that everything here should come to.
 fn canonical(code: &str) -> Value {
@@ -269,4 +271,25 @@ fn text_that_only_looks_like_an_evaluation_is_none() {
     {
         assert_eq!(embedded(record(message, &json!({}))).stdout, "", "{message}");
     }
+}
+
+#[test]
+fn a_reader_that_pauses_parts_no_twins() {
+    // The pipeline is full for longer than a record waits for its twin, which has been read by then.
+    let bytes = |at: u32| format!("<<0, {}{}, {}>>", "120, ".repeat(180), at / 250, at % 250);
+    let twins = |at: u32| structured_json(at, &bytes(at)) + &legacy_json(at, &bytes(at));
+    let log: String = (1..8000).map(twins).collect();
+    let config = chain("twin_wait_ms = 600", "", "keys = [\"code_incomplete\"]") + "buffer.max_events = 1\n";
+    let mut live = Run::new(&[]).config(&config).live();
+    let mut input = live.stdin.take().unwrap();
+    let writer = std::thread::spawn(move || input.write_all(log.as_bytes()).unwrap());
+    for at in 1..8000 {
+        if at % 1500 == 0 {
+            std::thread::sleep(Duration::from_millis(800));
+        }
+        let event = live.event(TIMEOUT);
+        assert_eq!(event["metadata"], json!({}), "{at}");
+    }
+    writer.join().unwrap();
+    assert_eq!(live.rest(), b"");
 }
