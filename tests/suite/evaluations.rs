@@ -201,7 +201,7 @@ fn an_incomplete_record_takes_the_best_of_its_twin() {
 #[test]
 fn what_was_cut_keeps_the_longest_prefix() {
     // 8 whole characters of two bytes, and the first byte of another.
-    let bytes = vec!["195, 169"; 8].join(", ");
+    let bytes = ["195, 169"; 8].join(", ");
     let rest: Vec<String> = (0..33).map(|_| "97".to_owned()).collect();
     let cut = format!("<<{bytes}, {}, 195, ...>>", rest.join(", "));
     let event = &embedded(legacy_json(1, &cut)).events()[0];
@@ -292,4 +292,13 @@ fn a_reader_that_pauses_parts_no_twins() {
     }
     writer.join().unwrap();
     assert_eq!(live.rest(), b"");
+}
+
+#[test]
+fn a_name_that_is_not_utf8_is_given_as_base64() {
+    // printf 'caf\xe9' | base64
+    let expected = json!([{"id": "5", "name_base64": "Y2Fm6Q=="}]);
+    let inspected = "[%{id: \"5\", name: <<99, 97, 102, 233>>}]";
+    let line = record(&legacy_text("default", "\"1\""), &json!({"users": inspected}));
+    assert_eq!(embedded(line).events()[0]["metadata"]["users"], expected);
 }

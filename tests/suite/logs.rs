@@ -105,11 +105,8 @@ pub fn other_line(ms: u32) -> String {
 
 /// What `metadata.code` is in each event.
 pub fn codes(events: &[Value]) -> Vec<&str> {
-    let code = |event: &'_ Value| event["metadata"]["code"].as_str().map(str::to_owned);
     events
         .iter()
-        .map(|event| {
-            event["metadata"]["code"].as_str().unwrap_or_else(|| panic!("{event} {:?}", code(event)))
-        })
+        .map(|event| event["metadata"]["code"].as_str().unwrap_or_else(|| panic!("no code: {event}")))
         .collect()
 }

@@ -60,7 +60,7 @@ fn a_stream_takes_no_more_memory_the_longer_it_is() {
         live.write(log.as_bytes());
     };
     // Its reader keeps up.
-    let mut read = |live: &mut crate::harness::Live| (0..8000).for_each(|_| drop(live.event(TIMEOUT)));
+    let read = |live: &mut crate::harness::Live| (0..8000).for_each(|_| drop(live.event(TIMEOUT)));
     part(&mut live);
     read(&mut live);
     let early = live.peak_kib();

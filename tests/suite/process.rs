@@ -142,6 +142,7 @@ fn a_record_alone_appears_promptly() {
 fn an_incomplete_record_waits_for_its_twin_but_not_for_ever() {
     let mut live = Run::new(&[]).live();
     live.write(structured_json(1, "<<0>>").as_bytes());
+    live.silent_for(Duration::from_millis(500));
     let event = live.event(Duration::from_secs(5));
     assert_eq!(event["metadata"]["code_incomplete"], true);
     // Its twin comes in time here.

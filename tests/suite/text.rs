@@ -110,6 +110,7 @@ fn without_a_twin_the_code_ends_where_a_record_follows_its_terminator() {
 fn silence_ends_a_code_that_has_no_twin() {
     let mut live = Run::new(&[]).live();
     live.write(structured_line(1, "alone").as_bytes());
+    live.silent_for(Duration::from_millis(200));
     let event = live.event(Duration::from_secs(5));
     assert_eq!(event["metadata"]["code"], "alone");
     live.close_stdin();
@@ -208,4 +209,13 @@ fn a_reader_that_pauses_splits_no_record() {
     }
     writer.join().unwrap();
     assert_eq!(live.rest(), b"");
+}
+
+#[test]
+fn a_record_that_elixir_could_not_print_is_lost_but_for_its_twin() {
+    let log = legacy_line(1, "<<255, 49>>") + "FORMATTER ERROR: bad return value\n" + &twins_text(2, "after");
+    let events = embedded(log).events();
+    assert_eq!(events.len(), 2);
+    assert_eq!(events[0]["metadata"]["code_base64"], "/zE=");
+    assert_eq!(events[1]["metadata"]["code"], "after");
 }

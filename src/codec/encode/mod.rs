@@ -94,13 +94,14 @@ impl Encoder {
         match self.codec {
             EncodingCodec::Json => event.write_json(out),
             EncodingCodec::Pretty => pretty::write(event, self.colour, out),
-            EncodingCodec::Text => match event.get(Place::Top, "message") {
-                Some(message) => match message.string() {
-                    Some(text) => out.extend_from_slice(&text),
-                    None => out.extend_from_slice(message.text()),
-                },
-                None => {}
-            },
+            EncodingCodec::Text => {
+                if let Some(message) = event.get(Place::Top, "message") {
+                    match message.string() {
+                        Some(text) => out.extend_from_slice(&text),
+                        None => out.extend_from_slice(message.text()),
+                    }
+                }
+            }
         }
         out.push(b'\n');
     }
