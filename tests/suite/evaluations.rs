@@ -302,3 +302,27 @@ fn a_name_that_is_not_utf8_is_given_as_base64() {
     let line = record(&legacy_text("default", "\"1\""), &json!({"users": inspected}));
     assert_eq!(embedded(line).events()[0]["metadata"]["users"], expected);
 }
+
+#[test]
+fn whatever_metadata_a_server_logs_an_evaluation_is_one_event() {
+    let all = ["users", "session_mode", "code", "event"];
+    for chosen in 0..16 {
+        let logs = |key: &str| chosen >> all.iter().position(|known| *known == key).unwrap() & 1 == 1;
+        let mut structured = canonical("1 + 1");
+        structured.as_object_mut().unwrap().retain(|key, _| logs(key));
+        let mut legacy = json!({"users": team()});
+        legacy.as_object_mut().unwrap().retain(|key, _| logs(key));
+        let legacy = record(&legacy_text("default", "\"1 + 1\""), &legacy);
+        let structured = record("Evaluating code", &structured);
+        for log in [legacy.clone() + &structured, structured.clone() + &legacy] {
+            let outcome = embedded(log.clone());
+            let mut expected = canonical("1 + 1");
+            if !logs("users") {
+                expected.as_object_mut().unwrap().remove("users");
+            }
+            let found: Vec<Value> =
+                outcome.events().into_iter().map(|event| event["metadata"].clone()).collect();
+            assert_eq!(found, [expected], "{log}");
+        }
+    }
+}

@@ -219,3 +219,39 @@ fn a_record_that_elixir_could_not_print_is_lost_but_for_its_twin() {
     assert_eq!(events[0]["metadata"]["code_base64"], "/zE=");
     assert_eq!(events[1]["metadata"]["code"], "after");
 }
+
+/// Every order of `rest` behind what is in `front`.
+fn orders<'a>(front: &[&'a str], rest: &[&'a str], all: &mut Vec<Vec<&'a str>>) {
+    all.push(front.to_vec());
+    for (at, key) in rest.iter().enumerate() {
+        let others: Vec<&str> =
+            rest.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, key)| *key).collect();
+        orders(&[front, &[key]].concat(), &others, all);
+    }
+}
+
+#[test]
+fn whatever_metadata_a_server_logs_in_whatever_order_an_evaluation_is_one_event() {
+    let source = format!("1\n{}2", twins_text(50, "forged()"));
+    let mut all = Vec::new();
+    orders(&[], &["users", "session_mode", "code", "event"], &mut all);
+    assert_eq!(all.len(), 65);
+    for keys in all {
+        let value = |key: &&str| match *key {
+            "users" => format!("users={TEAM} "),
+            "session_mode" => "session_mode=default ".to_owned(),
+            "code" => format!("code={source} "),
+            key => format!("{key}=code.evaluate "),
+        };
+        let metadata: String = keys.iter().map(value).collect();
+        let users = if keys.contains(&"users") { value(&"users") } else { String::new() };
+        let legacy =
+            format!("{} {users}[info] {}\n", text_time(1), legacy_text("default", &inspect(&source)));
+        let structured = format!("{} {metadata}[info] Evaluating code\n", text_time(2));
+        let outcome = embedded(other_line(0) + &legacy + &structured + &other_line(3));
+        let events = outcome.events();
+        assert_eq!(codes(&events), [source.as_str()], "{keys:?}: {}", outcome.stdout);
+        assert_eq!(events[0]["metadata"]["session_mode"], "default");
+        assert_eq!(events[0]["metadata"].get("users").is_some(), keys.contains(&"users"), "{keys:?}");
+    }
+}
