@@ -56,8 +56,22 @@ pub fn run<'a>(
     max_record_bytes: usize,
     pieces: impl IntoIterator<Item = &'a [u8]>,
 ) -> Output {
+    run_as(demand, false, max_record_bytes, pieces)
+}
+
+/// The same, where evaluations are wanted and every record is looked at for faults.
+pub fn run_checking<'a>(max_record_bytes: usize, pieces: impl IntoIterator<Item = &'a [u8]>) -> Output {
+    run_as(Demand::Evaluations, true, max_record_bytes, pieces)
+}
+
+fn run_as<'a>(
+    demand: Demand,
+    check_all: bool,
+    max_record_bytes: usize,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> Output {
     let decoding: Decoding = toml::from_str("timezone = \"UTC\"").unwrap();
-    let settings = Settings { demand, max_record_bytes, check_all: false, ..Settings::new(decoding) };
+    let settings = Settings { demand, max_record_bytes, check_all, ..Settings::new(decoding) };
     let transforms = vec![
         LegacyMessage::default().build().unwrap(),
         AuditPolicy::default().build().unwrap(),
