@@ -165,7 +165,12 @@ pub struct Decoded {
 impl Decoded {
     /// Nothing yet.
     pub fn new(stream: Arc<Stream>, now_ms: u64) -> Decoded {
-        Decoded { events: Vec::new(), faults: Vec::new(), skipped: 0, now_ms, stream }
+        Decoded::with_room(0, stream, now_ms)
+    }
+
+    /// Nothing yet, and room for so many events.
+    pub fn with_room(events: usize, stream: Arc<Stream>, now_ms: u64) -> Decoded {
+        Decoded { events: Vec::with_capacity(events), faults: Vec::new(), skipped: 0, now_ms, stream }
     }
 
     /// How many records that is in all.

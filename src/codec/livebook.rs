@@ -8,7 +8,6 @@ use super::decode::{Decoded, Settings, Window};
 use super::fault::FaultKind;
 use super::search::Search;
 use super::text::{Attempt, Lines, TextReader, looks_like_json_record};
-use crate::event::json::Flaw;
 use crate::event::{Demand, Event, Place};
 use bytes::Bytes;
 
@@ -218,15 +217,17 @@ impl Livebook {
             return out.fault(FaultKind::InvalidUtf8, "the bytes are not UTF-8".to_owned(), line, offset);
         }
         let trimmed = line.trim_ascii_end().len();
-        match Event::from_json(window.bytes.slice(at..at + trimmed), out.origin(offset)) {
-            Ok(event) => {
-                self.in_text = false;
-                out.events.push(event);
-            }
-            Err(flaw) if is_json_meant(line) && !self.stands_behind_text(window, at) => {
-                out.fault(FaultKind::BrokenJson, describe(flaw), line, offset);
-            }
-            Err(_) => self.other_line(window, at, line, out),
+        out.events.push(Event::new(out.origin(offset)));
+        let read = out.events.last_mut().map(|event| event.read_json(window.bytes.slice(at..at + trimmed)));
+        let Some(Err(flaw)) = read else {
+            self.in_text = false;
+            return;
+        };
+        out.events.pop();
+        if is_json_meant(line) && !self.stands_behind_text(window, at) {
+            out.fault(FaultKind::BrokenJson, flaw.to_string(), line, offset);
+        } else {
+            self.other_line(window, at, line, out);
         }
     }
 
@@ -280,8 +281,4 @@ fn release(window: &Window, events: &mut [Event]) {
 fn is_json_meant(line: &[u8]) -> bool {
     let inside = line.trim_ascii_start().strip_prefix(b"{").unwrap_or_default().trim_ascii_start();
     matches!(inside.first(), None | Some(b'"' | b'}'))
-}
-
-fn describe(flaw: Flaw) -> String {
-    flaw.to_string()
 }

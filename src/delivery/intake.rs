@@ -18,12 +18,14 @@ pub struct Intake {
     out: Emitter,
     meter: Arc<Meter>,
     told: BTreeMap<FaultKind, Instant>,
+    /// How many events the last piece held; the next one is likely to hold about as many.
+    events: usize,
 }
 
 impl Intake {
     /// For a stream that begins.
     pub fn new(decoder: Decoder, stream: Stream, out: Emitter, meter: Arc<Meter>) -> Intake {
-        Intake { decoder, stream: Arc::new(stream), out, meter, told: BTreeMap::new() }
+        Intake { decoder, stream: Arc::new(stream), out, meter, told: BTreeMap::new(), events: 0 }
     }
 
     /// Decodes a piece of the stream and sends what is in it, waiting for room.
@@ -33,8 +35,10 @@ impl Intake {
             Chunk::TooLong { len, .. } => *len,
         };
         self.meter.count_bytes_in(bytes);
-        let mut decoded = Decoded::new(Arc::clone(&self.stream), now_ms());
+        let room = self.events + self.events / 8;
+        let mut decoded = Decoded::with_room(room, Arc::clone(&self.stream), now_ms());
         self.decoder.decode(chunk, &mut decoded);
+        self.events = decoded.events.len();
         self.send(decoded).await
     }
 

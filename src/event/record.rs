@@ -130,13 +130,18 @@ impl Event {
     /// Of two members of one name the last counts, as in every common parser: what we judge by is what a reader of
     /// our output sees.
     pub fn from_json(text: Bytes, origin: Origin) -> Result<Event, Flaw> {
-        let mut event = Event { text, ..Event::new(origin) };
-        let text = event.text.clone();
+        let mut event = Event::new(origin);
+        event.read_json(text)?;
+        Ok(event)
+    }
+
+    /// The same for an event that is where it will stay: it is a few hundred bytes, and moving it costs.
+    pub(crate) fn read_json(&mut self, text: Bytes) -> Result<(), Flaw> {
+        self.text = text.clone();
         let mut scan = Scan::new(&text);
         scan.expect(b'{', "`{`")?;
-        event.scan_members(&mut scan, Place::Top)?;
-        scan.end()?;
-        Ok(event)
+        self.scan_members(&mut scan, Place::Top)?;
+        scan.end()
     }
 
     /// Takes the members of an object whose `{` is behind us, and its `}`.
@@ -296,9 +301,9 @@ impl Event {
         let start = self.extra.len();
         write(&mut self.extra);
         let value = self.extra.get(start..).unwrap_or_default();
-        // Which escapes they are is not worth a second look: `Free` is right for all of them.
+        // What is set is in canonical form, which is what `Short` promises.
         let escaped = value.first() == Some(&b'"') && memchr::memchr(b'\\', value).is_some();
-        let escapes = if escaped { Escapes::Free } else { Escapes::None };
+        let escapes = if escaped { Escapes::Short } else { Escapes::None };
         let value = Span::new(Piece { start, end: self.extra.len(), escapes }, true);
         if place == Place::Top && known.is_some() && known == self.metadata_at.map(|at| at as usize) {
             self.metadata.clear();

@@ -30,8 +30,41 @@ pub fn read_users(text: &[u8]) -> Option<Users> {
     Some(Users { incomplete: users.incomplete || !rest.iter().all(u8::is_ascii_whitespace), ..users })
 }
 
+/// Length of the printed list at the front of `text`, which is not read: brackets are counted outside of strings. None
+/// where it has no end.
+pub fn users_len(text: &[u8]) -> Option<usize> {
+    if text.first() != Some(&b'[') {
+        return None;
+    }
+    let mut depth = 0_usize;
+    let mut at = 0;
+    loop {
+        match text.get(at)? {
+            b'[' => depth += 1,
+            b']' => {
+                depth -= 1;
+                if depth == 0 {
+                    return Some(at + 1);
+                }
+            }
+            b'"' => {
+                at += 1;
+                loop {
+                    at += memchr::memchr2(b'"', b'\\', text.get(at..)?)?;
+                    if text.get(at) == Some(&b'"') {
+                        break;
+                    }
+                    at += 2;
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+}
+
 /// Reads the list at the front of `text` and says how many bytes it is long.
-pub fn read_users_front(text: &[u8]) -> Option<(Users, usize)> {
+fn read_users_front(text: &[u8]) -> Option<(Users, usize)> {
     let mut reader = Reader { text, at: 0, incomplete: false };
     if !reader.take(b"[") {
         return None;
@@ -216,6 +249,16 @@ mod tests {
             assert_eq!(read(text), (json.to_owned(), incomplete), "{text}");
         }
         assert_eq!(read_users(b"nil"), None);
+    }
+
+    #[test]
+    fn the_length_of_a_list_is_told_without_reading_it() {
+        for list in ["[]", r#"[%{id: "]"}, ...]"#, r#"[%{a: [1], name: "\"]\\"}]"#, "[%{name: <<1, 2>>}]"] {
+            assert_eq!(users_len(format!("{list} [info] x]").as_bytes()), Some(list.len()), "{list}");
+        }
+        for open in ["", "[", "x]", r#"["]"#, r#"["\"#] {
+            assert_eq!(users_len(open.as_bytes()), None, "{open}");
+        }
     }
 
     proptest! {

@@ -261,6 +261,6 @@ mod tests {
             r#"{"metadata":{"source":"livebook","offset":7,"received":"2025-10-09T08:53:20.123Z"}}"#
         );
         let wrong = MetadataProjection { keys: vec!["%host".into()], ..MetadataProjection::default() };
-        assert!(wrong.build().is_err_and(|invalid| invalid.key == "keys"));
+        assert!(wrong.build().is_err_and(|invalid| invalid.key == "keys[0]"));
     }
 }

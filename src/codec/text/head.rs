@@ -5,7 +5,7 @@
 //! as one, and `code` is raw source, which no grammar can end (see [`super::raw`]).
 
 use crate::codec::zone::{STAMP_LEN, Stamp, Stamps};
-use crate::livebook::users::read_users_front;
+use crate::livebook::users::users_len;
 use smallvec::SmallVec;
 
 /// A key and its value.
@@ -118,7 +118,7 @@ pub fn key_of(text: &[u8]) -> Option<&[u8]> {
 /// Length of the value at the front of `text`, up to the space that ends it.
 fn value_len(key: &[u8], text: &[u8]) -> Option<usize> {
     if key == b"users"
-        && let Some((_, len)) = read_users_front(text)
+        && let Some(len) = users_len(text)
         && text.get(len) == Some(&b' ')
     {
         return Some(len);

@@ -12,6 +12,7 @@ use super::zone::{Stamp, Stamps, Zone};
 use crate::event::json::string::{escape_into, quote_into};
 use crate::event::{Event, Origin, Place};
 use crate::livebook::inspect::Extent;
+use crate::livebook::users::users_len;
 use crate::livebook::{EVALUATE, MESSAGE, legacy};
 use head::{Head, Rest, begins_record, read_head, trim_line};
 use raw::{Found, Raw, Twins};
@@ -281,8 +282,8 @@ fn tail_pairs(mut text: &[u8]) -> Vec<(&[u8], &[u8])> {
         text = text.trim_ascii_start();
         let Some(key) = head::key_of(text) else { return pairs };
         let value = text.get(key.len() + 1..).unwrap_or_default();
-        let users = crate::livebook::users::read_users_front(value).filter(|_| key == b"users");
-        let len = users.map_or_else(|| memchr::memchr(b' ', value).unwrap_or(value.len()), |(_, len)| len);
+        let users = users_len(value).filter(|_| key == b"users");
+        let len = users.unwrap_or_else(|| memchr::memchr(b' ', value).unwrap_or(value.len()));
         pairs.push((key, value.get(..len).unwrap_or_default()));
         text = value.get(len..).unwrap_or_default();
     }

@@ -9,7 +9,7 @@
 use super::head::{begins_record, colours_len, key_of, level_of};
 use crate::codec::zone::Stamps;
 use crate::livebook::MESSAGE;
-use crate::livebook::users::read_users_front;
+use crate::livebook::users::users_len;
 use memchr::memmem;
 use std::collections::VecDeque;
 
@@ -160,8 +160,8 @@ fn read_tail(text: &[u8]) -> Option<usize> {
         }
         let key = key_of(rest)?;
         let value = rest.get(key.len() + 1..)?;
-        let len = match read_users_front(value).filter(|_| key == b"users") {
-            Some((_, len)) => len,
+        let len = match users_len(value).filter(|_| key == b"users") {
+            Some(len) => len,
             None => memchr::memchr2(b' ', b'\n', value)?,
         };
         if value.get(len) != Some(&b' ') {
@@ -263,8 +263,7 @@ fn users_at_end(text: &[u8]) -> Option<usize> {
     const KEY: &[u8] = b" users=";
     let start = memmem::rfind(text, b" users=[")?;
     let value = text.get(start + KEY.len()..)?;
-    let (_, len) = read_users_front(value)?;
-    (len == value.len()).then_some(start)
+    (users_len(value)? == value.len()).then_some(start)
 }
 
 #[cfg(test)]

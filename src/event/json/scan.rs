@@ -30,7 +30,8 @@ pub struct Piece {
 pub enum Escapes {
     /// Not at all: text and string are the same bytes.
     None,
-    /// By the short escapes that every encoder writes in the same way (`\"`, `\\`, `\n`, ...).
+    /// In the one way that [`string`](super::string) writes: where the text came from outside, by the short escapes
+    /// alone (`\"`, `\\`, `\n`, ...), which every encoder writes alike.
     Short,
     /// By `\u` or `\/`, which encoders write differently.
     Free,
