@@ -64,6 +64,12 @@ impl Fault {
     /// What a component has to say against its options `table`: at the item that it names, where the table has it.
     pub fn refused(invalid: Invalid, table: &Item) -> Fault {
         let Invalid { key, message, help } = invalid;
+        // A list may be written as one string: then it stands for its items.
+        let list = key.strip_suffix(']').and_then(|key| key.rsplit_once('['));
+        let key = match list {
+            Some((list, _)) if table.at_path(&key).is_none() => list.to_owned(),
+            _ => key,
+        };
         let found = table.at_path(&key).filter(|_| !key.is_empty());
         let fault = Fault::new(Kind::Refused { message, help });
         // It may quote any of its options, not just the one that it blames.

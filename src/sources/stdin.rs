@@ -58,6 +58,16 @@ async fn run(cx: SourceContext, settings: Settings) -> Result<(), String> {
         .map_err(|e| format!("can't start a thread to read standard input: {e}"))?;
     loop {
         tokio::select! {
+            // In this order: an endless stream can be stopped, and what waits to be taken is no silence, however long
+            // a full pipeline has kept it waiting.
+            biased;
+            () = shutdown.wait() => {
+                chunks.close();
+                while let Some(Ok(chunk)) = chunks.recv().await {
+                    drop(intake.take(chunk).await);
+                }
+                break;
+            }
             chunk = chunks.recv() => match chunk {
                 Some(Ok(chunk)) => drop(intake.take(chunk).await),
                 Some(Err(why)) => {
@@ -67,13 +77,6 @@ async fn run(cx: SourceContext, settings: Settings) -> Result<(), String> {
                 None => break,
             },
             () = intake.silence() => drop(intake.complete().await),
-            () = shutdown.wait() => {
-                chunks.close();
-                while let Some(Ok(chunk)) = chunks.recv().await {
-                    drop(intake.take(chunk).await);
-                }
-                break;
-            }
         }
     }
     drop(intake.complete().await);

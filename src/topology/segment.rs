@@ -49,6 +49,9 @@ impl Segment {
                 }
             };
             tokio::select! {
+                // A batch says when it was received. One that waits here comes before a time that has passed since:
+                // what a full pipeline kept waiting is not late.
+                biased;
                 queued = self.queue.next() => match queued {
                     // The batch's part in the limits of the queue ends when it has been worked on.
                     Some(mut queued) => self.work(0, std::mem::take(&mut queued.batch)).await,

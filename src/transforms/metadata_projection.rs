@@ -106,11 +106,12 @@ fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::E
 
 impl TransformConfig for MetadataProjection {
     fn build(&self) -> Result<Box<dyn Transform>, Invalid> {
-        if let Some(key) =
-            self.keys.iter().find(|key| key.starts_with('%') && !ORIGIN_KEYS.contains(&key.as_str()))
-        {
+        let strange = |key: &String| key.starts_with('%') && !ORIGIN_KEYS.contains(&key.as_str());
+        if let Some((index, key)) = self.keys.iter().enumerate().find(|(_, key)| strange(key)) {
             let help = format!("the origin keys are {}", ORIGIN_KEYS.join(", "));
-            return Err(Invalid::new("keys", format!("`{key}` is no origin key")).help(help));
+            return Err(
+                Invalid::new(&format!("keys[{index}]"), format!("`{key}` is no origin key")).help(help)
+            );
         }
         let mut selected = Vec::new();
         for key in &self.keys {
@@ -260,6 +261,6 @@ mod tests {
             r#"{"metadata":{"source":"livebook","offset":7,"received":"2025-10-09T08:53:20.123Z"}}"#
         );
         let wrong = MetadataProjection { keys: vec!["%host".into()], ..MetadataProjection::default() };
-        assert!(wrong.build().is_err_and(|invalid| invalid.key == "keys"));
+        assert!(wrong.build().is_err_and(|invalid| invalid.key == "keys[0]"));
     }
 }

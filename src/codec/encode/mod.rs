@@ -65,7 +65,10 @@ pub struct Encoder {
 impl Encoder {
     /// An encoder; `colour` is for `pretty` on a terminal.
     pub fn new(options: &Encoding, colour: bool) -> Result<Encoder, Invalid> {
-        let parse = |key: &str, paths: &[String]| paths.iter().map(|path| Path::parse(key, path)).collect();
+        let parse = |key: &str, paths: &[String]| {
+            let numbered = paths.iter().enumerate();
+            numbered.map(|(index, path)| Path::parse(&format!("{key}[{index}]"), path)).collect()
+        };
         let only =
             options.only_fields.as_deref().map(|paths| parse("encoding.only_fields", paths)).transpose()?;
         let except = parse("encoding.except_fields", &options.except_fields)?;
@@ -91,13 +94,14 @@ impl Encoder {
         match self.codec {
             EncodingCodec::Json => event.write_json(out),
             EncodingCodec::Pretty => pretty::write(event, self.colour, out),
-            EncodingCodec::Text => match event.get(Place::Top, "message") {
-                Some(message) => match message.string() {
-                    Some(text) => out.extend_from_slice(&text),
-                    None => out.extend_from_slice(message.text()),
-                },
-                None => {}
-            },
+            EncodingCodec::Text => {
+                if let Some(message) = event.get(Place::Top, "message") {
+                    match message.string() {
+                        Some(text) => out.extend_from_slice(&text),
+                        None => out.extend_from_slice(message.text()),
+                    }
+                }
+            }
         }
         out.push(b'\n');
     }

@@ -13,7 +13,7 @@ use crate::event::json::string::{escape_into, quote_into};
 use crate::event::{Event, Origin, Place};
 use crate::livebook::inspect::Extent;
 use crate::livebook::users::users_len;
-use crate::livebook::{MESSAGE, legacy};
+use crate::livebook::{EVALUATE, MESSAGE, legacy};
 use head::{Head, Rest, begins_record, read_head, trim_line};
 use raw::{Found, Raw, Twins};
 
@@ -89,7 +89,7 @@ impl TextReader {
                 let message = trim_line(first).get(at..).unwrap_or_default();
                 if message == MESSAGE.as_bytes() {
                     self.evaluation(lines, first, &head, level, origin)
-                } else if lines.want_all {
+                } else if lines.want_all || head.value(b"event") == Some(EVALUATE.as_bytes()) {
                     self.other(lines, first, &head, level, at, origin)
                 } else if lines.valid || simdutf8::basic::from_utf8(first).is_ok() {
                     Attempt::Done(first.len(), None)
@@ -259,7 +259,7 @@ fn structured_event(
     }
     if torn {
         event.set(Place::Metadata, "code_incomplete", |out| out.extend_from_slice(b"true"));
-        event.set_string(Place::Metadata, "event", crate::livebook::EVALUATE.as_bytes());
+        event.set_string(Place::Metadata, "event", EVALUATE.as_bytes());
     }
     event
 }

@@ -31,7 +31,7 @@ fn check_all(texts: &[&str], environment: Environment<'_>, expected: &Expect) {
     let place = |place: &Place| {
         let text = &files[place.file].text;
         let line = 1 + text[..place.span.start].matches('\n').count();
-        format!("{}:{line} {}", files[place.file].name, &text[place.span.clone()])
+        format!("{}:{line} {}", files[place.file].name, &text[place.span.clone()]).trim_end().to_owned()
     };
     let mut seen = String::new();
     for one in diagnostics {
@@ -476,7 +476,7 @@ fn a_file_that_is_no_toml_hides_no_faults_of_another() {
         &[broken, other],
         Environment::Of(&variable),
         &expect![[r#"
-        0.toml:1 
+        0.toml:1
             Error: this is not TOML: unclosed table, expected `]`
         1.toml:2 "nul"
             Error: unknown type `nul`: there is no such sink

@@ -1,0 +1,92 @@
+//! Configs that are valid, and configs that are not, found by their directory.
+//!
+//! Beside each config in `tests/cases/invalid` stands what `validate` prints about it. After a change that is meant,
+//! `UPDATE_EXPECT=1 cargo test --test suite cases` writes those files; read what it wrote.
+
+use crate::harness::{Outcome, Run, root};
+use expect_test::expect_file;
+use std::collections::BTreeSet;
+
+/// The names of the files in a folder of `tests/cases`, without their endings.
+fn names(folder: &str, ending: &str) -> BTreeSet<String> {
+    let files = std::fs::read_dir(root().join("tests/cases").join(folder)).unwrap();
+    let name = |file: std::fs::DirEntry| file.file_name().into_string().unwrap();
+    files.filter_map(|file| name(file.unwrap()).strip_suffix(ending).map(str::to_owned)).collect()
+}
+
+fn validate(path: &str, options: &[&str]) -> Outcome {
+    Run::new(&["validate", "-c", path]).arg_all(options).current_dir(root()).run()
+}
+
+#[test]
+fn valid_configs_are_valid() {
+    let names = names("valid", ".toml");
+    assert!(names.len() >= 5, "{names:?}");
+    for name in names {
+        let outcome = validate(&format!("tests/cases/valid/{name}.toml"), &[]);
+        assert_eq!(outcome.code, Some(0), "{name}: {}", outcome.stderr);
+        assert!(outcome.stdout.contains("valid"), "{name}: {}", outcome.stdout);
+        let warned = outcome.stderr.contains("warning: ");
+        assert_eq!(warned, name == "unwatched", "{name}: {}", outcome.stderr);
+    }
+}
+
+#[test]
+fn invalid_configs_are_refused_with_all_their_faults() {
+    let names = names("invalid", ".toml");
+    assert!(names.len() >= 10, "{names:?}");
+    for name in names {
+        let outcome = validate(&format!("tests/cases/invalid/{name}.toml"), &[]);
+        assert_eq!(outcome.code, Some(2), "{name}: {}", outcome.stderr);
+        assert_eq!(outcome.stdout, "", "{name}");
+        let expected = root().join(format!("tests/cases/invalid/{name}.stderr"));
+        expect_file![expected].assert_eq(&outcome.stderr);
+    }
+}
+
+#[test]
+fn an_invalid_config_is_not_run_either() {
+    for name in names("invalid", ".toml") {
+        let path = format!("tests/cases/invalid/{name}.toml");
+        let run = Run::new(&["-c", &path]).current_dir(root()).run();
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{name}");
+        assert_eq!(run.stderr, validate(&path, &[]).stderr, "{name}");
+    }
+}
+
+#[test]
+fn no_case_is_without_its_other_half_and_no_file_is_none() {
+    assert_eq!(names("invalid", ".toml"), names("invalid", ".stderr"));
+    for folder in ["valid", "invalid"] {
+        let strange: Vec<String> = names(folder, "")
+            .into_iter()
+            .filter(|name| !name.ends_with(".toml") && !name.ends_with(".stderr"))
+            .collect();
+        assert!(strange.is_empty(), "{folder}: {strange:?}");
+    }
+    assert!(names("valid", ".stderr").is_empty());
+}
+
+#[test]
+fn a_warning_can_be_denied() {
+    let path = "tests/cases/valid/unwatched.toml";
+    let warned = validate(path, &[]).exits(0);
+    assert!(warned.stderr.contains("`spare`"), "{}", warned.stderr);
+    let denied = validate(path, &["--deny-warnings"]).exits(2);
+    assert!(denied.stderr.contains("`spare`"), "{}", denied.stderr);
+    validate("tests/cases/valid/straight_through.toml", &["--deny-warnings"]).exits(0);
+}
+
+#[test]
+fn the_configs_that_come_with_it_are_valid() {
+    let files = std::fs::read_dir(root().join("configs")).unwrap();
+    let paths =
+        files.map(|file| file.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "toml"));
+    let mut seen = 0;
+    for path in paths {
+        let outcome = validate(path.to_str().unwrap(), &["--deny-warnings"]);
+        assert_eq!(outcome.code, Some(0), "{}: {}", path.display(), outcome.stderr);
+        seen += 1;
+    }
+    assert!(seen >= 2);
+}

@@ -1,0 +1,158 @@
+//! Where a config comes from, and what is never said about it.
+
+use crate::harness::{Run, chain};
+use crate::logs::*;
+
+const SOURCE: &str = "[sources.livebook]\ntype = \"stdin\"\n";
+const SINK: &str = "[sinks.out]\ntype = \"console\"\ninputs = [\"livebook\"]\n";
+
+#[test]
+fn parts_of_a_config_are_merged() {
+    let log = other_json(1);
+    let expected = log.clone();
+    let several = Run::new(&["-c", "a.toml", "-c", "b.toml"]).file("a.toml", SOURCE).file("b.toml", SINK);
+    let folder = Run::new(&["-c", "parts"])
+        .file("parts/a.toml", SOURCE)
+        .file("parts/b.toml", SINK)
+        .file("parts/README.md", "no config = [");
+    for run in [several, folder] {
+        let outcome = run.stdin(log.clone()).run().exits(0);
+        assert_eq!(outcome.events(), [serde_json::from_str::<serde_json::Value>(&expected).unwrap()]);
+    }
+}
+
+#[test]
+fn an_id_in_two_files_is_an_error_that_shows_both() {
+    let run = Run::new(&["validate", "-c", "a.toml", "-c", "b.toml"]);
+    let outcome = run.file("a.toml", &format!("{SOURCE}{SINK}")).file("b.toml", SINK).run().exits(2);
+    for part in ["`out`", "a.toml:3", "b.toml:1"] {
+        assert!(outcome.stderr.contains(part), "{part}: {}", outcome.stderr);
+    }
+}
+
+#[test]
+fn a_config_can_come_from_standard_input() {
+    let demo = "[sources.livebook]\ntype = \"demo_logs\"\ncount = 5\ninterval_secs = 0\n";
+    let config = format!("{demo}{SINK}");
+    let outcome = Run::new(&["-c", "-"]).stdin(config.clone()).run().exits(0);
+    assert!(outcome.events().len() >= 5, "{}", outcome.stdout);
+    Run::new(&["validate", "-c", "-"]).stdin(config).run().exits(0);
+    let outcome = Run::new(&["validate", "-c", "-"]).stdin("[sources.x]\n").run().exits(2);
+    assert!(outcome.stderr.contains("<stdin>:1"), "{}", outcome.stderr);
+}
+
+#[test]
+fn what_can_not_be_read_is_named() {
+    for path in ["missing.toml", "no/such/folder"] {
+        let outcome = Run::new(&["validate", "-c", path]).run().exits(2);
+        assert!(outcome.stderr.contains(path), "{}", outcome.stderr);
+    }
+    let outcome = Run::new(&["validate", "-c", "empty"]).file("empty/note.txt", "").run().exits(2);
+    assert!(outcome.stderr.contains("empty"), "{}", outcome.stderr);
+}
+
+#[test]
+fn init_prints_the_pipeline_that_runs_without_a_config() {
+    let init = Run::new(&["init"]).run().exits(0).stdout;
+    Run::new(&["validate", "--deny-warnings"]).config(&init).run().exits(0);
+    let log =
+        other_json(1) + &twins_json(2, "a\nb") + &structured_json(3, "<<0>>") + &legacy_json(4, "<<255>>");
+    let embedded = Run::new(&[]).stdin(log.clone()).run().exits(0);
+    let written = Run::new(&[]).config(&init).stdin(log).run().exits(0);
+    assert_eq!(embedded.stdout, written.stdout);
+    assert_eq!(embedded.events().len(), 3);
+}
+
+#[test]
+fn every_commented_line_of_init_shows_a_default() {
+    let init = Run::new(&["init"]).run().exits(0).stdout;
+    let uncomment = |line: &str| match line.strip_prefix("# ") {
+        Some(option) if option.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')) => {
+            option.to_owned()
+        }
+        _ => line.to_owned(),
+    };
+    let all: String = init.lines().map(|line| uncomment(line) + "\n").collect();
+    assert_ne!(all, init);
+    let log = other_json(1) + &twins_json(2, "a\nb") + &legacy_line(3, "\"é\"") + "{\n";
+    let defaults = Run::new(&[]).config(&init).stdin(log.clone()).run().exits(0);
+    assert_eq!(Run::new(&[]).config(&all).stdin(log).run().exits(0).stdout, defaults.stdout);
+}
+
+#[test]
+fn variables_are_replaced_in_strings_and_take_the_type_of_their_field() {
+    let config = chain(
+        "twin_wait_ms = \"${WAIT}\"\nmessage = \"${MESSAGE:-short}\"",
+        "",
+        "keys = [\"${KEY}\"]\nmessage = \"${SHOW_MESSAGE}\"\nrename = { code = \"$$${KEY}\" }",
+    );
+    let run = Run::new(&[]).config(&config).env("WAIT", "250").env("KEY", "code").env("SHOW_MESSAGE", "true");
+    let outcome = run.stdin(legacy_json(1, "\"1\"")).run().exits(0);
+    assert_eq!(outcome.events()[0]["metadata"], serde_json::json!({"$code": "1"}));
+    assert_eq!(outcome.events()[0]["message"], "Evaluating code");
+}
+
+#[test]
+fn a_variable_never_changes_the_structure() {
+    let config = chain("", "", "rename = { code = \"${NAME}\" }");
+    let name = "x\" }\n[sinks.evil]\ntype = \"console";
+    let outcome =
+        Run::new(&[]).config(&config).env("NAME", name).stdin(legacy_json(1, "\"1\"")).run().exits(0);
+    assert_eq!(outcome.events()[0]["metadata"][name], "1");
+}
+
+#[test]
+fn validation_without_an_environment_needs_no_variables() {
+    let config = chain("twin_wait_ms = \"${WAIT}\"", "default_level = \"${LEVEL:?say which}\"", "");
+    let outcome = Run::new(&["validate"]).config(&config).run().exits(2);
+    for part in ["`WAIT`", "`LEVEL`", "say which", "2 errors"] {
+        assert!(outcome.stderr.contains(part), "{part}: {}", outcome.stderr);
+    }
+    Run::new(&["validate", "--no-environment"]).config(&config).run().exits(0);
+    let faulty = config.replace("keys", "kyes").replace("legacy_message", "legacy_massage");
+    let outcome = Run::new(&["validate", "--no-environment"]).config(&faulty).run().exits(2);
+    assert!(outcome.stderr.contains("legacy_massage"), "{}", outcome.stderr);
+}
+
+#[test]
+fn the_value_of_a_variable_is_never_told() {
+    const SECRET: &str = "hunter2-correct-horse";
+    // Each in a place where its value is refused, or may be shown by whoever is not careful.
+    let places = [
+        chain("message = \"${SECRET}\"", "", ""),
+        chain("twin_wait_ms = \"${SECRET}\"", "", ""),
+        chain("", "other_events = \"x${SECRET}\"", ""),
+        chain("", "", "keys = [\"%${SECRET}\"]"),
+        chain("", "", "user_fields = [\"${SECRET}\"]"),
+        chain("", "", "").replace("[\"parse\"]", "[\"${SECRET}\"]"),
+        chain("", "", "").replace("[\"parse\"]", "[\"livebook.${SECRET}\"]"),
+        chain("", "", "").replace("\"console\"", "\"${SECRET}\""),
+        chain("", "", "").replace("\"stdin\"", "\"stdin\"\ndecoding.timezone = \"${SECRET}\""),
+        chain("", "", "") + "encoding.only_fields = [\"metadata.${SECRET}[0]\"]\n",
+        chain("", "", "") + "buffer.max_events = \"${SECRET}\"\n",
+        chain("", "", "") + "target = \"${SECRET}\"\n",
+    ];
+    for config in places {
+        for args in [&["validate"][..], &["run", "-v"], &["run", "-v", "--log-format", "json"]] {
+            let outcome = Run::new(args).config(&config).env("SECRET", SECRET).run().exits(2);
+            for text in [&outcome.stdout, &outcome.stderr] {
+                assert!(!text.contains("hunter2") && !text.contains("horse"), "{config}\n{text}");
+            }
+            assert!(outcome.stderr.contains("error: "), "{config}\n{}", outcome.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_valid_config_with_a_secret_does_not_tell_it_either() {
+    let config = chain("", "", "rename = { code = \"${SECRET}\" }");
+    for args in [&["validate"][..], &["run", "-v"], &["run", "-v", "--log-format", "json"]] {
+        let run = Run::new(args).config(&config).env("SECRET", "hunter2").stdin("{\"broken\n");
+        let outcome = run.run().exits(0);
+        assert!(
+            !outcome.stderr.contains("hunter2") && !outcome.stdout.contains("hunter2"),
+            "{}",
+            outcome.stderr
+        );
+    }
+}

@@ -1,0 +1,32 @@
+//! What a user would notice, held against the real program.
+//!
+//! The modules run the built binary in a temporary directory, with no environment but `TZ=UTC`, and look at its
+//! output, its messages and its exit code. Only where a run for each case would take too long (`chunks`, `mutations`)
+//! is the library called instead. What is expected is written down from what evaltrail promises, and from what
+//! Livebook is known to write.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test may panic, talk, and look at the clock"
+)]
+
+mod cases;
+mod chunks;
+mod configs;
+mod corpus;
+mod evaluations;
+mod faults;
+mod harness;
+mod inproc;
+mod json_shapes;
+mod logs;
+mod memory;
+mod mutations;
+mod options;
+mod process;
+mod registry;
+mod signals;
+mod text;
