@@ -7,7 +7,7 @@ use std::path::PathBuf;
 const ABOUT: &str = "\
 Turns the logs of a notebook server (Livebook) into an audit trail of code evaluation.
 
-Without a command it runs a pipeline; without a config, the embedded one, which reads Livebook's log on standard
+Without a command it runs a pipeline; without a config, the embedded one, which reads Livebook's log on standard \
 input and writes one line of JSON for each evaluation:
 
     livebook server 2>&1 | evaltrail";
