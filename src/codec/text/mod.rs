@@ -111,7 +111,7 @@ impl TextReader {
     ) -> Attempt {
         let bare = |len: usize| {
             finish(lines, len, || {
-                build(origin(), head, level, None, |out| quote_into(MESSAGE.as_bytes(), out))
+                build(len, origin(), head, level, None, |out| quote_into(MESSAGE.as_bytes(), out))
             })
         };
         if head.value(b"event").is_some() || head.value(b"session_mode").is_some() {
@@ -130,13 +130,14 @@ impl TextReader {
             return bare(first.len());
         }
         let len = first.len() + second.len() + third.len();
-        let mut message = MESSAGE.as_bytes().to_vec();
+        let mut message = Vec::with_capacity(len);
+        message.extend_from_slice(MESSAGE.as_bytes());
         for line in [second, third] {
             message.push(b'\n');
             message.extend_from_slice(trim_line(line));
         }
         let attempt =
-            finish(lines, len, || build(origin(), head, level, None, |out| quote_into(&message, out)));
+            finish(lines, len, || build(len, origin(), head, level, None, |out| quote_into(&message, out)));
         if let Some(said) = legacy::read_legacy(&message).filter(|_| matches!(attempt, Attempt::Done(..))) {
             let users = head.value(b"users").unwrap_or_default();
             self.twins.remember(users, said.mode, said.code.bytes, said.code.extent == Extent::Whole);
@@ -205,7 +206,7 @@ impl TextReader {
             }
             out.push(b'"');
         };
-        finish(lines, len, || build(origin(), head, level, None, message))
+        finish(lines, len, || build(len, origin(), head, level, None, message))
     }
 }
 
@@ -249,7 +250,8 @@ fn structured_event(
     } else {
         text
     };
-    let mut event = build(origin, head, level, Some(text), |out| quote_into(MESSAGE.as_bytes(), out));
+    let bytes = text.len() + raw.users.map_or(0, <[u8]>::len);
+    let mut event = build(bytes, origin, head, level, Some(text), |out| quote_into(MESSAGE.as_bytes(), out));
     for (key, value) in tail_pairs(pairs) {
         if let Ok(key) = std::str::from_utf8(key) {
             event.set_string(Place::Metadata, key, value);
@@ -289,8 +291,12 @@ fn tail_pairs(mut text: &[u8]) -> Vec<(&[u8], &[u8])> {
     }
 }
 
-/// An event in the order of members that Livebook's JSON format has.
+/// Room for the names and the small values of an event.
+const MEMBERS_BYTES: usize = 256;
+
+/// An event in the order of members that Livebook's JSON format has, made of a record of so many bytes.
 fn build(
+    bytes: usize,
     origin: Origin,
     head: &Head<'_>,
     level: &[u8],
@@ -299,6 +305,7 @@ fn build(
 ) -> Event {
     let Stamp { text: time, .. } = head.stamp;
     let mut event = Event::new(origin);
+    event.reserve(bytes + bytes / 4 + MEMBERS_BYTES);
     event.set(Place::Top, "message", message);
     event.set_string(Place::Top, "time", &time);
     event.ensure_metadata();
