@@ -3,14 +3,18 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+/// What `--help` says in front of the options.
+const ABOUT: &str = "\
+Turns the logs of a notebook server (Livebook) into an audit trail of code evaluation.
+
+Without a command it runs a pipeline; without a config, the embedded one, which reads Livebook's log on standard \
+input and writes one line of JSON for each evaluation:
+
+    livebook server 2>&1 | evaltrail";
+
 /// Turns the logs of a notebook server (Livebook) into an audit trail of code evaluation.
-///
-/// Without a command it runs a pipeline; without a config, the embedded one, which reads Livebook's log on standard
-/// input and writes one line of JSON for each evaluation:
-///
-///     livebook server 2>&1 | evaltrail
 #[derive(Debug, Parser)]
-#[command(name = "evaltrail", version, verbatim_doc_comment, args_conflicts_with_subcommands = true)]
+#[command(name = "evaltrail", version, long_about = ABOUT, args_conflicts_with_subcommands = true)]
 pub struct Cli {
     /// The command; `run` where there is none.
     #[command(subcommand)]
