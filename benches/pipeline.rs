@@ -2,6 +2,8 @@
 //!
 //! The logs are those of the `demo_logs` source: `mixed` has 5 % records of evaluations, `evaluations` nothing else.
 
+#![allow(clippy::expect_used, reason = "a bench that can't be set up has nothing to say")]
+
 use bytes::Bytes;
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};

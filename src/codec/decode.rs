@@ -240,12 +240,19 @@ impl Decoder {
         }
     }
 
-    /// When [`Decoder::complete`] is due although the stream goes on, in milliseconds since 1970.
+    /// When [`Decoder::silence`] is due although the stream goes on, in milliseconds since 1970.
     pub fn deadline_ms(&self) -> Option<u64> {
         self.livebook.as_ref().and_then(Livebook::deadline_ms)
     }
 
-    /// Takes what is open for complete: the stream has ended, or has been silent.
+    /// Nothing has come for a while: a record that may be complete is.
+    pub fn silence(&mut self, out: &mut Decoded) {
+        if let Some(livebook) = &mut self.livebook {
+            livebook.silence(out);
+        }
+    }
+
+    /// The stream has ended: what is open is complete.
     pub fn complete(&mut self, out: &mut Decoded) {
         if let Some(livebook) = &mut self.livebook {
             livebook.complete(out);

@@ -7,7 +7,7 @@
 use super::decode::{Decoded, Settings, Window};
 use super::fault::FaultKind;
 use super::search::Search;
-use super::text::{Attempt, Lines, TextReader, looks_like_json_record};
+use super::text::{Attempt, Lines, More, TextReader, looks_like_json_record};
 use crate::event::{Demand, Event, Place};
 use bytes::Bytes;
 
@@ -34,7 +34,7 @@ pub struct Livebook {
 struct Open {
     bytes: Vec<u8>,
     offset: u64,
-    deadline_ms: u64,
+    deadline_ms: Option<u64>,
 }
 
 impl Livebook {
@@ -51,20 +51,31 @@ impl Livebook {
             Some(open) => self.resume(open, window, out),
         };
         if let Some(window) = window {
-            self.lines(&window, false, out);
+            self.lines(&window, More::Maybe, out);
         }
     }
 
     /// When an open record has waited long enough, in milliseconds since 1970.
     pub fn deadline_ms(&self) -> Option<u64> {
-        self.open.as_ref().map(|open| open.deadline_ms)
+        self.open.as_ref().and_then(|open| open.deadline_ms)
     }
 
-    /// Nothing more comes, or nothing has for a while: what is open is complete.
+    /// Nothing has come for a while: what is open is complete, unless its twin says that it can't be.
+    pub fn silence(&mut self, out: &mut Decoded) {
+        if let Some(open) = self.open.take() {
+            let window = Window::new(Bytes::from(open.bytes), open.offset);
+            self.lines(&window, More::Silent, out);
+        }
+        if let Some(open) = &mut self.open {
+            open.deadline_ms = None;
+        }
+    }
+
+    /// Nothing more comes: what is open is complete.
     pub fn complete(&mut self, out: &mut Decoded) {
         while let Some(open) = self.open.take() {
             let window = Window::new(Bytes::from(open.bytes), open.offset);
-            self.lines(&window, true, out);
+            self.lines(&window, More::Ended, out);
         }
     }
 
@@ -84,7 +95,8 @@ impl Livebook {
             taken += lines.len();
             let joined = Window::new(Bytes::from(std::mem::take(&mut open.bytes)), open.offset);
             let over = joined.bytes.len() > self.settings.max_record_bytes;
-            match self.text_record(&joined, 0, over, out) {
+            let more = if over { More::Ended } else { More::Maybe };
+            match self.text_record(&joined, 0, more, out) {
                 Some(used) if used >= had => return Some(window.behind(used - had)),
                 Some(used) => {
                     let mut rest = joined.bytes.slice(used.min(joined.bytes.len())..).to_vec();
@@ -94,12 +106,12 @@ impl Livebook {
                 None => open.bytes = joined.bytes.to_vec(),
             }
         }
-        open.deadline_ms = out.now_ms + SILENCE_MS;
+        open.deadline_ms = Some(out.now_ms + SILENCE_MS);
         self.open = Some(open);
         None
     }
 
-    fn lines(&mut self, window: &Window, complete: bool, out: &mut Decoded) {
+    fn lines(&mut self, window: &Window, more: More, out: &mut Decoded) {
         let first_event = out.events.len();
         let mut at = 0;
         let skips = self.settings.demand != Demand::Everything && !self.settings.check_all;
@@ -111,7 +123,7 @@ impl Livebook {
                 at = self.skip(window, at, line, out);
             }
             if at < window.bytes.len() {
-                at += self.record(window, at, complete, out);
+                at += self.record(window, at, more, out);
             }
         }
         if skips {
@@ -151,7 +163,7 @@ impl Livebook {
     }
 
     /// Decodes the record that begins with the line at `at`; gives its length. An open one takes all of the window.
-    fn record(&mut self, window: &Window, at: usize, complete: bool, out: &mut Decoded) -> usize {
+    fn record(&mut self, window: &Window, at: usize, more: More, out: &mut Decoded) -> usize {
         let line = window.line(at);
         if line.len() > self.settings.max_record_bytes {
             let detail =
@@ -161,12 +173,12 @@ impl Livebook {
         }
         match line.first() {
             Some(b'0'..=b'9' | 0x1b) => {
-                if let Some(used) = self.text_record(window, at, complete, out) {
+                if let Some(used) = self.text_record(window, at, more, out) {
                     return used;
                 }
                 let rest = window.bytes.get(at..).unwrap_or_default();
                 let (bytes, offset) = (rest.to_vec(), window.offset + at as u64);
-                self.open = Some(Open { bytes, offset, deadline_ms: out.now_ms + SILENCE_MS });
+                self.open = Some(Open { bytes, offset, deadline_ms: Some(out.now_ms + SILENCE_MS) });
                 return rest.len();
             }
             Some(b'{' | b' ' | b'\t') if line.trim_ascii_start().starts_with(b"{") => {
@@ -178,23 +190,17 @@ impl Livebook {
     }
 
     /// Decodes the text record at `at`; gives its length, or none where its end has not come yet.
-    fn text_record(
-        &mut self,
-        window: &Window,
-        at: usize,
-        complete: bool,
-        out: &mut Decoded,
-    ) -> Option<usize> {
+    fn text_record(&mut self, window: &Window, at: usize, more: More, out: &mut Decoded) -> Option<usize> {
         let text = window.bytes.get(at..).unwrap_or_default();
         let want_all = self.settings.demand == Demand::Everything;
-        let lines = Lines { text, valid: window.valid, complete, want_all };
+        let lines = Lines { text, valid: window.valid, more, want_all };
         let offset = window.offset + at as u64;
         match self.text.attempt(lines, &|| out.origin(offset)) {
-            Attempt::NeedMore => return None,
+            Attempt::NeedMore => None,
             Attempt::NotARecord => {
                 let line = window.line(at);
                 self.other_line(window, at, line, out);
-                return Some(line.len());
+                Some(line.len())
             }
             Attempt::Done(len, event) => {
                 out.skipped += u64::from(event.is_none());

@@ -42,14 +42,21 @@ impl Intake {
         self.send(decoded).await
     }
 
-    /// Takes what is open for complete: the stream has ended, or has been silent.
+    /// Nothing has come for a while, as [`Intake::silence`] says: a record that may be complete is.
+    pub async fn silent(&mut self) -> Receipt {
+        let mut decoded = Decoded::new(Arc::clone(&self.stream), now_ms());
+        self.decoder.silence(&mut decoded);
+        self.send(decoded).await
+    }
+
+    /// The stream has ended: what is open is complete.
     pub async fn complete(&mut self) -> Receipt {
         let mut decoded = Decoded::new(Arc::clone(&self.stream), now_ms());
         self.decoder.complete(&mut decoded);
         self.send(decoded).await
     }
 
-    /// Waits until [`Intake::complete`] is due although the stream goes on; for ever, where nothing is open.
+    /// Waits until [`Intake::silent`] is due although the stream goes on; for ever, where nothing is open.
     pub async fn silence(&self) {
         match self.decoder.deadline_ms() {
             Some(deadline) => {

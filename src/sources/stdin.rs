@@ -76,7 +76,7 @@ async fn run(cx: SourceContext, settings: Settings) -> Result<(), String> {
                 }
                 None => break,
             },
-            () = intake.silence() => drop(intake.complete().await),
+            () = intake.silence() => drop(intake.silent().await),
         }
     }
     drop(intake.complete().await);

@@ -17,6 +17,8 @@ use crate::livebook::{EVALUATE, MESSAGE, legacy};
 use head::{Head, Rest, begins_record, read_head, trim_line};
 use raw::{Found, Raw, Twins};
 
+pub use raw::More;
+
 /// Reads text records; knows the legacy records that came before.
 #[derive(Debug)]
 pub struct TextReader {
@@ -29,6 +31,10 @@ pub struct TextReader {
 
 /// What stands at the front of the lines that were given.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it is taken apart where it is returned; a box would cost an allocation"
+)]
 pub enum Attempt {
     /// No text record.
     NotARecord,
@@ -47,8 +53,8 @@ pub struct Lines<'a> {
     pub text: &'a [u8],
     /// Whether all of it is known to be UTF-8.
     pub valid: bool,
-    /// Whether nothing more will come, or nothing has for a while.
-    pub complete: bool,
+    /// Whether more may come.
+    pub more: More,
     /// Whether records are wanted that are no evaluation.
     pub want_all: bool,
 }
@@ -118,13 +124,13 @@ impl TextReader {
             return bare(first.len());
         }
         let Some(second) = lines.line(first.len()) else {
-            return if lines.complete { bare(first.len()) } else { Attempt::NeedMore };
+            return if lines.more != More::Maybe { bare(first.len()) } else { Attempt::NeedMore };
         };
         if !second.starts_with(b"  Session mode:") {
             return bare(first.len());
         }
         let Some(third) = lines.line(first.len() + second.len()) else {
-            return if lines.complete { bare(first.len()) } else { Attempt::NeedMore };
+            return if lines.more != More::Maybe { bare(first.len()) } else { Attempt::NeedMore };
         };
         if !third.starts_with(b"  Code:") {
             return bare(first.len());
@@ -159,7 +165,7 @@ impl TextReader {
             users: head.value(b"users"),
             mode: head.value(b"session_mode"),
             crlf: self.crlf,
-            complete: lines.complete,
+            more: lines.more,
         };
         let source = |len| raw.text.get(..len).unwrap_or_default();
         match self.twins.find_end(&raw, &mut self.stamps) {
@@ -192,7 +198,7 @@ impl TextReader {
             match lines.line(len) {
                 Some(line) if self.begins_record(line) || looks_like_json_record(line) => break,
                 Some(line) => len += line.len(),
-                None if lines.complete => break,
+                None if lines.more != More::Maybe => break,
                 None => return Attempt::NeedMore,
             }
         }

@@ -44,8 +44,19 @@ pub struct Raw<'a> {
     pub mode: Option<&'a [u8]>,
     /// Whether line ends are `\r\n`: a terminal stands between Livebook and us.
     pub crlf: bool,
-    /// Whether nothing more will come, or nothing has for a while.
-    pub complete: bool,
+    /// Whether more may come.
+    pub more: More,
+}
+
+/// Whether more lines may come behind those at hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum More {
+    /// They may.
+    Maybe,
+    /// None has for a while.
+    Silent,
+    /// None will: the stream has ended, or a record is over the limit.
+    Ended,
 }
 
 /// Where the source and the record end.
@@ -101,12 +112,13 @@ impl Twins {
                     }
                 }
                 Matching::Full(len) => vouched = vouched.max(len),
-                Matching::SoFar => longer_possible = true,
+                Matching::SoFar => longer_possible |= twin.whole,
                 Matching::No => {}
             }
         }
-        // A longer source that begins with a shorter one and what follows it: wait and see, the longer one decides.
-        if longer_possible && !raw.complete {
+        // All so far is a whole twin's beginning: the rest of it tells, however long Livebook takes to write it. What
+        // does not fit will come soon enough, if it is another record.
+        if longer_possible && raw.more != More::Ended {
             return Found::NeedMore;
         }
         if let Some((at, end)) = best {
@@ -201,17 +213,17 @@ fn find_terminator(raw: &Raw<'_>, vouched: usize, stamps: &mut Stamps) -> Found 
         let end = End { code, record: raw.text.len() - behind.len() + line_end };
         let next = behind.get(line_end..).unwrap_or_default();
         if next.is_empty() {
-            return if raw.complete { Found::End(end) } else { Found::NeedMore };
+            return if raw.more == More::Maybe { Found::NeedMore } else { Found::End(end) };
         }
         if begins_record(next, stamps) || next.starts_with(b"{\"") || next.starts_with(b"FORMATTER ERROR") {
             return Found::End(end);
         }
         fallback.get_or_insert(end);
     }
-    match (raw.complete, fallback) {
-        (true, Some(end)) => Found::End(end),
-        (true, None) => Found::Nowhere,
-        (false, _) => Found::NeedMore,
+    match (raw.more, fallback) {
+        (More::Maybe, _) => Found::NeedMore,
+        (_, Some(end)) => Found::End(end),
+        (_, None) => Found::Nowhere,
     }
 }
 
@@ -277,7 +289,7 @@ mod tests {
             users: Some(b"[]"),
             mode: Some(b"default"),
             crlf: false,
-            complete: false,
+            more: More::Maybe,
         }
     }
 
@@ -310,7 +322,8 @@ mod tests {
         twins.remember(b"[]", b"default", b"1 event=code.evaluate [info] Evaluating code\n2".to_vec(), true);
         let text = "1 event=code.evaluate [info] Evaluating code\n";
         assert_eq!(code(&mut twins, &raw(text)), Err(Found::NeedMore));
-        assert_eq!(code(&mut twins, &Raw { complete: true, ..raw(text) }), Ok("1".to_owned()));
+        assert_eq!(code(&mut twins, &Raw { more: More::Silent, ..raw(text) }), Err(Found::NeedMore));
+        assert_eq!(code(&mut twins, &Raw { more: More::Ended, ..raw(text) }), Ok("1".to_owned()));
     }
 
     #[test]
@@ -320,7 +333,7 @@ mod tests {
         let text = format!("a {tail}b x=1 {tail}{NEXT}");
         assert_eq!(code(&mut twins, &raw(&text)), Ok(format!("a {tail}b x=1")));
         assert_eq!(code(&mut twins, &raw(&format!("a {tail}"))), Err(Found::NeedMore));
-        assert_eq!(code(&mut twins, &Raw { complete: true, ..raw("a") }), Err(Found::Nowhere));
+        assert_eq!(code(&mut twins, &Raw { more: More::Ended, ..raw("a") }), Err(Found::Nowhere));
         // A cut twin vouches for what it has.
         twins.remember(b"[]", b"default", format!("a {tail}{NEXT}").into_bytes(), false);
         let text = format!("a {tail}{NEXT}z {tail}{NEXT}");
@@ -337,11 +350,11 @@ mod tests {
             ("f session_mode=app event=code.evaluate [info] Evaluating code", "f session_mode=app"),
             ("f [info] Evaluating code", "f"),
         ] {
-            let raw = Raw { complete: true, ..raw(text) };
+            let raw = Raw { more: More::Ended, ..raw(text) };
             assert_eq!(code(&mut twins, &raw), Ok(source.to_owned()), "{text}");
         }
         let text = "f users=[%{id: \"a b\"}] session_mode=app [info] Evaluating code";
-        let raw = Raw { complete: true, users: None, mode: None, ..raw(text) };
+        let raw = Raw { more: More::Ended, users: None, mode: None, ..raw(text) };
         assert_eq!(code(&mut twins, &raw), Ok("f".to_owned()));
     }
 

@@ -170,7 +170,7 @@ async fn run(
                 _ = pace.tick() => {}
                 () = shutdown.wait() => break,
                 () = intake.silence() => {
-                    drop(intake.complete().await);
+                    drop(intake.silent().await);
                     continue;
                 }
             }
