@@ -2,6 +2,7 @@
 
 use super::fault::{Fault, FaultKind};
 use super::livebook::Livebook;
+use super::sieve::Run;
 use super::zone::Zone;
 use crate::event::{Demand, Event, Origin, Place, Stream};
 use bytes::Bytes;
@@ -92,6 +93,17 @@ pub enum Chunk {
         /// Offset of the first in the stream.
         offset: u64,
     },
+    /// Lines that the [sieve](super::sieve) has left over of a longer piece.
+    Sifted {
+        /// The lines.
+        bytes: Bytes,
+        /// Where they stood in the stream.
+        runs: Vec<Run>,
+        /// How many lines were left out.
+        skipped: u64,
+        /// How many bytes the piece had.
+        read_bytes: u64,
+    },
     /// A line that is over the limit, of which only the beginning is left.
     TooLong {
         /// The beginning.
@@ -173,7 +185,7 @@ impl Decoded {
         Decoded { events: Vec::with_capacity(events), faults: Vec::new(), skipped: 0, now_ms, stream }
     }
 
-    /// How many records that is in all.
+    /// How many records that is in all, skipped ones included.
     pub fn records(&self) -> u64 {
         self.events.len() as u64 + self.faults.len() as u64 + self.skipped
     }
@@ -194,7 +206,7 @@ impl Decoded {
 const WINDOW_BYTES: usize = 128 * 1024;
 
 /// Length of the next window: whole lines, and not much more than [`WINDOW_BYTES`].
-fn window_len(bytes: &[u8]) -> usize {
+pub fn window_len(bytes: &[u8]) -> usize {
     let (Some(front), Some(rest)) = (bytes.get(..WINDOW_BYTES), bytes.get(WINDOW_BYTES..)) else {
         return bytes.len();
     };
@@ -224,6 +236,15 @@ impl Decoder {
                 let detail = format!("{len} bytes, over the limit of {}", self.settings.max_record_bytes);
                 let origin = out.origin(offset);
                 out.faults.push(Fault::new(FaultKind::TooLong, detail, &head, true, origin));
+            }
+            Chunk::Sifted { bytes, runs, skipped, .. } => {
+                out.skipped += skipped;
+                for Run { start, len, offset } in runs {
+                    let window = Window::new(bytes.slice(start..start + len), offset);
+                    if let Some(livebook) = &mut self.livebook {
+                        livebook.decode_sifted(&window, out);
+                    }
+                }
             }
             Chunk::Lines { mut bytes, mut offset } => {
                 while !bytes.is_empty() {

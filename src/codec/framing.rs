@@ -173,6 +173,7 @@ mod tests {
         let mut framer = Framer::new(max_record_bytes);
         let mut seen = Vec::new();
         let mut note = |chunk: Chunk| match chunk {
+            Chunk::Sifted { .. } => unreachable!("a framer does not sift"),
             Chunk::TooLong { head, offset, len } => {
                 assert!(stream[offset as usize..].starts_with(&head));
                 seen.push((offset, format!("too long: {len}").into_bytes()));

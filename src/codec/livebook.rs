@@ -7,6 +7,7 @@
 use super::decode::{Decoded, Settings, Window};
 use super::fault::FaultKind;
 use super::search::Search;
+use super::sieve::needs_a_look;
 use super::text::{Attempt, Lines, More, TextReader, looks_like_json_record};
 use crate::event::{Demand, Event, Place};
 use bytes::Bytes;
@@ -52,6 +53,14 @@ impl Livebook {
         };
         if let Some(window) = window {
             self.lines(&window, More::Maybe, out);
+        }
+    }
+
+    /// Decodes lines that are left over of more: none of them is part of a text record.
+    pub fn decode_sifted(&mut self, window: &Window, out: &mut Decoded) {
+        let mut at = 0;
+        while at < window.bytes.len() {
+            at += self.record(window, at, More::Ended, out);
         }
     }
 
@@ -149,17 +158,10 @@ impl Livebook {
         to
     }
 
-    /// Whether a line without a hit can still be part of an evaluation, or a fault.
+    /// Whether a line without a hit can still be part of an evaluation, or is a fault.
     #[inline]
     fn needs_a_look(&self, line: &[u8], valid: bool) -> bool {
-        let is_torn = match (line.first(), line) {
-            (Some(b'{'), [.., b'}', b'\n'] | [.., b'}', b'\r', b'\n']) => false,
-            (Some(b'{'), _) => !line.trim_ascii_end().ends_with(b"}"),
-            _ => self.search.begins_source(line),
-        };
-        is_torn
-            || line.len() > self.settings.max_record_bytes
-            || (!valid && simdutf8::basic::from_utf8(line).is_err())
+        self.search.begins_source(line) || needs_a_look(line, valid, self.settings.max_record_bytes)
     }
 
     /// Decodes the record that begins with the line at `at`; gives its length. An open one takes all of the window.

@@ -6,6 +6,7 @@ pub mod fault;
 pub mod framing;
 mod livebook;
 mod search;
+pub mod sieve;
 pub mod text;
 pub mod zone;
 

@@ -48,6 +48,22 @@ pub const STAMP_LEN: usize = 23;
 /// Up to the minute: offsets change on whole minutes, so the rest of a stamp is the same in every zone.
 const MINUTE_LEN: usize = 16;
 
+/// The front of `line`, where it has the shape of a stamp.
+#[inline]
+fn stamp_shaped(line: &[u8]) -> Option<&[u8; STAMP_LEN]> {
+    let stamp: &[u8; STAMP_LEN] = line.first_chunk()?;
+    let shape = b"dddd-dd-dd dd:dd:dd.ddd";
+    let fits =
+        |(&byte, &wanted): (&u8, &u8)| if wanted == b'd' { byte.is_ascii_digit() } else { byte == wanted };
+    stamp.iter().zip(shape).all(fits).then_some(stamp)
+}
+
+/// Whether `line` begins as a text record may: with a stamp, or a colour that stands in front of one.
+#[inline]
+pub fn begins_with_stamp(line: &[u8]) -> bool {
+    line.first() == Some(&0x1b) || stamp_shaped(line).is_some()
+}
+
 /// Turns local stamps into UTC ones; remembers the last minute, since log lines come by the dozen in each.
 #[derive(Clone, Debug)]
 pub struct Stamps {

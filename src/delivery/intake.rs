@@ -32,6 +32,7 @@ impl Intake {
     pub async fn take(&mut self, chunk: Chunk) -> Receipt {
         let bytes = match &chunk {
             Chunk::Lines { bytes, .. } => bytes.len() as u64,
+            Chunk::Sifted { read_bytes, .. } => *read_bytes,
             Chunk::TooLong { len, .. } => *len,
         };
         self.meter.count_bytes_in(bytes);

@@ -17,6 +17,7 @@
 
 use super::{SourceConfig, Task};
 use crate::codec::framing::Framer;
+use crate::codec::sieve::Sieve;
 use crate::codec::{Chunk, Decoder, Decoding, RecordBytes, Settings};
 use crate::delivery::{Intake, SourceContext};
 use crate::event::{Invalid, Stream};
@@ -25,7 +26,7 @@ use std::io::{ErrorKind, Read};
 use tokio::sync::mpsc;
 
 /// Reads that may be ahead of the decoder.
-const READS_AHEAD: usize = 4;
+const READS_AHEAD: usize = 2;
 
 /// The options; see the [module](self).
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -54,7 +55,7 @@ async fn run(cx: SourceContext, settings: Settings) -> Result<(), String> {
     // A read of standard input can't be called off, so it has a thread that nobody waits for.
     let reader = std::thread::Builder::new().name("stdin".to_owned());
     reader
-        .spawn(move || read_all(settings.max_record_bytes, &sender))
+        .spawn(move || read_all(&settings, &sender))
         .map_err(|e| format!("can't start a thread to read standard input: {e}"))?;
     loop {
         tokio::select! {
@@ -84,26 +85,40 @@ async fn run(cx: SourceContext, settings: Settings) -> Result<(), String> {
 }
 
 /// Reads to the end, or until nobody takes what is read.
-fn read_all(max_record_bytes: usize, chunks: &mpsc::Sender<Result<Chunk, String>>) {
+fn read_all(settings: &Settings, chunks: &mpsc::Sender<Result<Chunk, String>>) {
     let mut input = std::io::stdin().lock();
-    let mut framer = Framer::new(max_record_bytes);
+    let mut framer = Framer::new(settings.max_record_bytes);
+    let mut sieve = Sieve::new(settings);
     loop {
-        let whole = match input.read(framer.room()) {
-            Ok(0) => break,
-            Ok(read) => framer.filled(read),
+        let room = framer.room();
+        let room_len = room.len();
+        let read = match input.read(room) {
+            Ok(read) => read,
             Err(e) if e.kind() == ErrorKind::Interrupted => continue,
             Err(e) => {
                 chunks.blocking_send(Err(format!("can't read standard input: {e}"))).unwrap_or_default();
                 return;
             }
         };
+        let whole = if read == 0 { framer.finish().into_iter().collect() } else { framer.filled(read) };
+        let mut ready: Vec<Chunk> = Vec::new();
         for chunk in whole {
+            if let Some(back) = sieve.sift(chunk) {
+                ready.extend(sieve.flush());
+                ready.push(back);
+            }
+        }
+        // A read that did not fill its room was all that is there for now: what was kept may not wait.
+        if read < room_len || sieve.is_full() {
+            ready.extend(sieve.flush());
+        }
+        for chunk in ready {
             if chunks.blocking_send(Ok(chunk)).is_err() {
                 return;
             }
         }
-    }
-    if let Some(last) = framer.finish() {
-        chunks.blocking_send(Ok(last)).unwrap_or_default();
+        if read == 0 {
+            return;
+        }
     }
 }

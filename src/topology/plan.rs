@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Bytes that the queue in front of a component holds at most, in KiB.
-pub const QUEUE_KIB_MAX: u32 = 8 * 1024;
+pub const QUEUE_KIB_MAX: u32 = 4 * 1024;
 
 /// An output of a component: its main one, or a port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

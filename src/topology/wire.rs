@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How much waits in front of a segment: a queue between two tasks, not a buffer for slow sinks.
-const SEGMENT_LIMITS: Limits = Limits { events_max: 10_000, kib_max: 2 * 1024, when_full: WhenFull::Block };
+const SEGMENT_LIMITS: Limits = Limits { events_max: 10_000, kib_max: 4 * 1024, when_full: WhenFull::Block };
 
 /// A pipeline that is ready to run.
 pub struct Wired {
