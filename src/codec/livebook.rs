@@ -16,6 +16,8 @@ use bytes::Bytes;
 const SILENCE_MS: u64 = 500;
 /// How far back to look for what kind of record a line stands behind.
 const CONTEXT_LINES: usize = 64;
+/// How many windows are decoded without a search after one with next to nothing to skip.
+const DENSE_WINDOWS: u32 = 64;
 /// An open record is tried again when so many more bytes are there, or twice as many as it has.
 const RETRY_BYTES: usize = 4096;
 
@@ -27,6 +29,10 @@ pub struct Livebook {
     text: TextReader,
     /// Whether the last record was a text record: lines that are no record belong to it.
     in_text: bool,
+    /// Whether the last window that was searched had next to nothing to skip: then the search is not worth its time
+    /// for so many windows, and a record that nobody wants is dropped by whoever does not want it.
+    dense: bool,
+    windows: u32,
     open: Option<Open>,
 }
 
@@ -42,7 +48,15 @@ impl Livebook {
     /// A decoder for one stream.
     pub fn new(settings: Settings) -> Livebook {
         let text = TextReader::new(settings.zone);
-        Livebook { settings, search: Search::default(), text, in_text: false, open: None }
+        Livebook {
+            settings,
+            search: Search::default(),
+            text,
+            in_text: false,
+            dense: false,
+            windows: 0,
+            open: None,
+        }
     }
 
     /// Decodes whole lines.
@@ -124,9 +138,10 @@ impl Livebook {
         let first_event = out.events.len();
         let mut at = 0;
         let skips = self.settings.demand != Demand::Everything && !self.settings.check_all;
+        let (seen, skipped) = (out.records(), out.skipped);
         self.search.restart();
         while at < window.bytes.len() {
-            if skips {
+            if skips && !self.dense {
                 let hit = self.search.next(&window.bytes, at);
                 let line = window.line_start(hit).max(at);
                 at = self.skip(window, at, line, out);
@@ -135,9 +150,14 @@ impl Livebook {
                 at += self.record(window, at, more, out);
             }
         }
-        if skips {
+        if skips && !self.dense {
             self.in_text = self.stands_behind_text(window, at);
+            self.dense = (out.skipped - skipped) * 8 < out.records() - seen;
+            self.windows = 0;
+        } else if self.windows > DENSE_WINDOWS {
+            self.dense = false;
         }
+        self.windows += 1;
         release(window, out.events.get_mut(first_event..).unwrap_or_default());
     }
 

@@ -39,6 +39,8 @@ pub struct Sieve {
     search: Search,
     kept: Vec<u8>,
     runs: Vec<Run>,
+    /// The first run of this chunk: those before are not added to, since the chunk may yet be given back.
+    first_run: usize,
     skipped: u64,
     bytes: u64,
 }
@@ -54,6 +56,7 @@ impl Sieve {
             search: Search::default(),
             kept: Vec::new(),
             runs: Vec::new(),
+            first_run: 0,
             skipped: 0,
             bytes: 0,
         }
@@ -67,6 +70,7 @@ impl Sieve {
             return Some(chunk);
         }
         let before = (self.kept.len(), self.runs.len(), self.skipped);
+        self.first_run = before.1;
         let mut rest = bytes.clone();
         let mut at = *offset;
         while self.is_open && !rest.is_empty() {
@@ -149,7 +153,7 @@ impl Sieve {
     fn keep(&mut self, line: &[u8], offset: u64) {
         let start = self.kept.len();
         self.kept.extend_from_slice(line);
-        match self.runs.last_mut() {
+        match self.runs.get_mut(self.first_run..).and_then(<[Run]>::last_mut) {
             Some(run) if run.offset + run.len as u64 == offset && run.start + run.len == start => {
                 run.len += line.len()
             }
