@@ -15,4 +15,4 @@ pub use demand::Demand;
 pub use invalid::Invalid;
 pub use origin::{Origin, Stream};
 pub use receipt::{Acks, Share, Verdict};
-pub use record::{Event, Place};
+pub use record::{Event, Names, Place};

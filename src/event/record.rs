@@ -80,6 +80,16 @@ struct Member {
 
 type Members = SmallVec<[Member; 5]>;
 
+/// Names to select members by, looked up once.
+#[derive(Clone, Debug, Default)]
+pub struct Names(Vec<(u8, String)>);
+
+impl FromIterator<String> for Names {
+    fn from_iter<I: IntoIterator<Item = String>>(names: I) -> Names {
+        Names(names.into_iter().map(|name| (known_name(name.as_bytes()), name)).collect())
+    }
+}
+
 /// The place of `name` in the list of names that every Livebook record is made of, or none of them. A member's name
 /// is looked up once, when it is indexed; after that most questions for a member compare one byte.
 #[inline]
@@ -111,8 +121,8 @@ pub struct Event {
     extra: Vec<u8>,
     top: Members,
     metadata: Members,
-    /// A bit for each known name that may be among the metadata: most questions are for members that are not there.
-    present: u32,
+    /// A bit for each known name that may be there, by place: most questions are for members that are not.
+    present: [u32; 2],
     /// Where `metadata` stands among the members at the top, if it is an object; its own span is not used.
     metadata_at: Option<u32>,
     origin: Origin,
@@ -122,7 +132,15 @@ impl Event {
     /// An event without members.
     pub fn new(origin: Origin) -> Event {
         let (top, metadata) = (Members::new(), Members::new());
-        Event { text: Bytes::new(), extra: Vec::new(), top, metadata, present: 0, metadata_at: None, origin }
+        Event {
+            text: Bytes::new(),
+            extra: Vec::new(),
+            top,
+            metadata,
+            present: [0; 2],
+            metadata_at: None,
+            origin,
+        }
     }
 
     /// Indexes `text`, which has to be UTF-8 and one JSON object, white space around it allowed.
@@ -235,29 +253,38 @@ impl Event {
         }
     }
 
-    #[inline]
+    /// Inlined, so that the known name of a name that stands in the code is found by the compiler.
+    #[inline(always)]
     fn position(&self, place: Place, name: &str) -> Option<usize> {
-        match known_name(name.as_bytes()) {
-            0 => self.list(place).iter().position(|member| self.name_bytes(member.name) == name.as_bytes()),
-            known if place == Place::Metadata && self.present & (1 << known) == 0 => None,
-            known => self.list(place).iter().position(|member| member.name.known() == known),
+        self.position_named(place, known_name(name.as_bytes()), name.as_bytes())
+    }
+
+    fn position_named(&self, place: Place, known: u8, name: &[u8]) -> Option<usize> {
+        if known == 0 {
+            return self.list(place).iter().position(|member| self.name_bytes(member.name) == name);
         }
+        if self.present_at(place) & (1 << known) == 0 {
+            return None;
+        }
+        self.list(place).iter().position(|member| member.name.known() == known)
     }
 
     fn position_of(&self, place: Place, name: Name) -> Option<usize> {
-        match name.known() {
-            0 => {
-                let name = self.name_bytes(name);
-                self.list(place).iter().position(|member| self.name_bytes(member.name) == name)
-            }
-            known => self.list(place).iter().position(|member| member.name.known() == known),
-        }
+        self.position_named(place, name.known(), self.name_bytes(name))
+    }
+
+    fn present_at(&self, place: Place) -> u32 {
+        let [top, metadata] = self.present;
+        if place == Place::Top { top } else { metadata }
+    }
+
+    fn note_present(&mut self, place: Place, name: Name) {
+        let [top, metadata] = &mut self.present;
+        *(if place == Place::Top { top } else { metadata }) |= 1 << name.known();
     }
 
     fn put(&mut self, place: Place, known: Option<usize>, member: Member) {
-        if place == Place::Metadata {
-            self.present |= 1 << member.name.known();
-        }
+        self.note_present(place, member.name);
         let list = self.list_mut(place);
         match known.and_then(|at| list.get_mut(at)) {
             Some(old) => *old = member,
@@ -266,8 +293,12 @@ impl Event {
     }
 
     /// The value of a member. `metadata` itself is reached through its members only.
+    #[inline(always)]
     pub fn get(&self, place: Place, name: &str) -> Option<Json<'_>> {
-        let at = self.position(place, name)?;
+        self.value_at(place, self.position(place, name)?)
+    }
+
+    fn value_at(&self, place: Place, at: usize) -> Option<Json<'_>> {
         if place == Place::Top && self.metadata_at == Some(at as u32) {
             return None;
         }
@@ -276,6 +307,7 @@ impl Event {
     }
 
     /// Whether there is such a member.
+    #[inline(always)]
     pub fn has(&self, place: Place, name: &str) -> bool {
         self.position(place, name).is_some()
     }
@@ -332,18 +364,27 @@ impl Event {
     }
 
     /// Takes a member away.
+    #[inline(always)]
     pub fn remove(&mut self, place: Place, name: &str) {
         if let Some(at) = self.position(place, name) {
-            self.keep_positions(place, |list| {
-                list.remove(at);
-            });
+            self.remove_at(place, at);
         }
     }
 
+    fn remove_at(&mut self, place: Place, at: usize) {
+        self.keep_positions(place, |list| {
+            list.remove(at);
+        });
+    }
+
     /// Keeps the members that are named, in the order of `names`.
-    pub fn select(&mut self, place: Place, names: &[String]) {
-        let order: SmallVec<[usize; 12]> =
-            names.iter().filter_map(|name| self.position(place, name)).collect();
+    pub fn select(&mut self, place: Place, names: &Names) {
+        let found = |(known, name): &(u8, String)| self.position_named(place, *known, name.as_bytes());
+        let order: SmallVec<[usize; 12]> = names.0.iter().filter_map(found).collect();
+        if order.len() == self.list(place).len() && order.iter().enumerate().all(|(wanted, &at)| wanted == at)
+        {
+            return;
+        }
         self.keep_positions(place, |list| {
             *list = order.iter().filter_map(|&at| list.get(at)).copied().collect()
         });
@@ -375,7 +416,7 @@ impl Event {
             && let Some(member) = self.list_mut(place).get_mut(at)
         {
             member.name = name;
-            self.present |= 1 << name.known();
+            self.note_present(place, name);
         }
     }
 

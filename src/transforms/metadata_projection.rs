@@ -23,7 +23,7 @@
 use super::{Ports, Transform, TransformConfig};
 use crate::event::json::Json;
 use crate::event::json::string::quote_into;
-use crate::event::{Batch, Demand, Event, Invalid, Place};
+use crate::event::{Batch, Demand, Event, Invalid, Names, Place};
 use chrono::{DateTime, SecondsFormat};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
@@ -120,7 +120,7 @@ impl TransformConfig for MetadataProjection {
             selected.extend(companions(name).iter().map(|&name| name.to_owned()));
         }
         let narrows = ALL_FIELDS.iter().any(|field| !self.user_fields.contains(field));
-        Ok(Box::new(Projector { options: self.clone(), selected, narrows }))
+        Ok(Box::new(Projector { options: self.clone(), selected: selected.into_iter().collect(), narrows }))
     }
 
     fn demand(&self, downstream: Demand) -> Demand {
@@ -139,7 +139,7 @@ fn companions(key: &str) -> &'static [&'static str] {
 struct Projector {
     options: MetadataProjection,
     /// The keys with their companions.
-    selected: Vec<String>,
+    selected: Names,
     /// Whether any member of a user is left out.
     narrows: bool,
 }

@@ -111,14 +111,13 @@ impl Encoder {
 fn narrow(event: &mut Event, only: &[Path]) {
     let names = |place| only.iter().filter(move |path| path.place == place).map(|path| path.name.clone());
     let mut top: Vec<String> = names(Place::Top).collect();
-    let metadata: Vec<String> = names(Place::Metadata).collect();
     if !top.iter().any(|name| name == "metadata") {
-        event.select(Place::Metadata, &metadata);
-        if !metadata.is_empty() {
+        event.select(Place::Metadata, &names(Place::Metadata).collect());
+        if names(Place::Metadata).next().is_some() {
             top.push("metadata".to_owned());
         }
     }
-    event.select(Place::Top, &top);
+    event.select(Place::Top, &top.into_iter().collect());
 }
 
 /// A member as text, where it is a string.

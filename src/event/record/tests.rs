@@ -29,7 +29,7 @@ fn members_are_found_set_renamed_and_removed() {
     );
     e.bring_forward(Place::Top, &["message", "time"]);
     e.remove(Place::Top, "severity");
-    e.select(Place::Metadata, &["c".into(), "a".into()]);
+    e.select(Place::Metadata, &["c".to_owned(), "a".to_owned()].into_iter().collect());
     assert_eq!(json_of(&e), r#"{"message":"hi","time":"now","metadata":{"c":"x\ny","a":"\"two\""}}"#);
 }
 

@@ -12,6 +12,7 @@ use crate::event::{Acks, Event, Place};
 use crate::livebook::inspect::{Extent, Form};
 use smallvec::SmallVec;
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// Records that have gone out and whose twin may still come.
 const SEEN_MAX: usize = 1024;
@@ -78,6 +79,24 @@ impl Seen {
     }
 }
 
+/// Passes on a key that [`key_of`] has mixed already.
+#[derive(Debug, Default)]
+struct Mixed(u64);
+
+impl Hasher for Mixed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |key, &byte| (key << 8) ^ u64::from(byte));
+    }
+
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
+    }
+}
+
 #[derive(Debug)]
 struct Waiting {
     held: Held,
@@ -94,7 +113,7 @@ pub struct Twins {
     seen_bytes: usize,
     /// Number of the first of `seen`.
     first_seen: u64,
-    by_code: HashMap<u64, SmallVec<[u64; 1]>>,
+    by_code: HashMap<u64, SmallVec<[u64; 1]>, BuildHasherDefault<Mixed>>,
     waiting: VecDeque<Waiting>,
     records: u64,
 }
@@ -107,7 +126,7 @@ impl Twins {
             seen: VecDeque::new(),
             seen_bytes: 0,
             first_seen: 0,
-            by_code: HashMap::new(),
+            by_code: HashMap::default(),
             waiting: VecDeque::new(),
             records: 0,
         }
