@@ -3,7 +3,7 @@
 //! A component is added by its own file and one line in a table below, in the order in which `evaltrail list` is to
 //! show them:
 //!
-//! ```ignore
+//! ```text
 //! source::<sources::stdin::Stdin>("stdin", "reads standard input"),
 //! ```
 //!
