@@ -205,7 +205,7 @@ impl Decoded {
 /// A chunk is gone over several times: in pieces of about this many bytes, which stay in a processor's cache meanwhile.
 const WINDOW_BYTES: usize = 128 * 1024;
 
-/// Length of the next window: whole lines, and not much more than [`WINDOW_BYTES`].
+/// Length of the next window: whole lines, and not much more than 128 KiB.
 pub fn window_len(bytes: &[u8]) -> usize {
     let (Some(front), Some(rest)) = (bytes.get(..WINDOW_BYTES), bytes.get(WINDOW_BYTES..)) else {
         return bytes.len();

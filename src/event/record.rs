@@ -114,7 +114,7 @@ const fn known_name(name: &[u8]) -> u8 {
     }
 }
 
-/// One log record. See the [module](self) for how it is held.
+/// One log record: its text, and where in it the members stand.
 #[derive(Clone, Debug)]
 pub struct Event {
     text: Bytes,

@@ -136,16 +136,10 @@ impl Reader<'_> {
             if self.take(b"...") {
                 self.incomplete = true;
             } else {
-                let key = self.word().to_vec();
+                let key = known_key(self.word());
                 self.take(b": ").then_some(())?;
-                let known = matches!(key.as_slice(), b"id" | b"name" | b"email");
-                match read_literal(self.rest()).filter(|_| known) {
-                    Some(literal) => {
-                        self.at += literal.len;
-                        self.incomplete |= literal.extent != Extent::Whole;
-                        write_member(&key, literal.bytes, literal.extent, opened, json);
-                        (literal.extent != Extent::Broken).then_some(())?;
-                    }
+                match key {
+                    Some(key) => self.member(key, json, opened)?,
                     None => self.skip(0)?,
                 }
             }
@@ -154,6 +148,21 @@ impl Reader<'_> {
             }
             self.take(b", ").then_some(())?;
         }
+    }
+
+    /// Takes the value of a member that is kept; one that is no literal, as `nil`, counts as absent.
+    fn member(&mut self, key: &str, json: &mut Vec<u8>, opened: usize) -> Option<()> {
+        if let Some(plain) = plain_string(self.rest()) {
+            write_name(key, "", opened, json);
+            json.extend_from_slice(plain);
+            self.at += plain.len();
+            return Some(());
+        }
+        let Some(literal) = read_literal(self.rest()) else { return self.skip(0) };
+        self.at += literal.len;
+        self.incomplete |= literal.extent != Extent::Whole;
+        write_member(key, literal.bytes, literal.extent, opened, json);
+        (literal.extent != Extent::Broken).then_some(())
     }
 
     /// Passes over any printed value.
@@ -190,21 +199,45 @@ impl Reader<'_> {
     }
 }
 
-/// Appends a member, as base64 where it is not UTF-8. A name that was cut loses the half of a character at its end.
-fn write_member(key: &[u8], mut bytes: Vec<u8>, extent: Extent, opened: usize, json: &mut Vec<u8>) {
-    if extent != Extent::Whole {
-        bytes.truncate(whole_chars(&bytes));
+fn known_key(key: &[u8]) -> Option<&'static str> {
+    match key {
+        b"id" => Some("id"),
+        b"name" => Some("name"),
+        b"email" => Some("email"),
+        _ => None,
     }
+}
+
+/// The whole string at the front of `text`, quotes included, where Elixir and JSON write it alike: without an escape.
+fn plain_string(text: &[u8]) -> Option<&[u8]> {
+    let inside = text.strip_prefix(b"\"")?;
+    let len = inside.iter().position(|&b| b == b'"' || b == b'\\' || b < 0x20)?;
+    let behind = inside.get(len..)?;
+    let whole = behind.starts_with(b"\"") && !behind.starts_with(b"\" <>");
+    let string = text.get(..len + 2).filter(|_| whole)?;
+    simdutf8::basic::from_utf8(string).is_ok().then_some(string)
+}
+
+fn write_name(key: &str, suffix: &str, opened: usize, json: &mut Vec<u8>) {
     if json.len() > opened {
         json.push(b',');
     }
     json.push(b'"');
-    json.extend_from_slice(key);
+    json.extend_from_slice(key.as_bytes());
+    json.extend_from_slice(suffix.as_bytes());
+    json.extend_from_slice(b"\":");
+}
+
+/// Appends a member, as base64 where it is not UTF-8. A name that was cut loses the half of a character at its end.
+fn write_member(key: &str, mut bytes: Vec<u8>, extent: Extent, opened: usize, json: &mut Vec<u8>) {
+    if extent != Extent::Whole {
+        bytes.truncate(whole_chars(&bytes));
+    }
     if std::str::from_utf8(&bytes).is_ok() {
-        json.extend_from_slice(b"\":");
+        write_name(key, "", opened, json);
         return quote_into(&bytes, json);
     }
-    json.extend_from_slice(b"_base64\":");
+    write_name(key, "_base64", opened, json);
     quote_into(STANDARD.encode(&bytes).as_bytes(), json);
 }
 

@@ -16,6 +16,7 @@ use crate::livebook::users::users_len;
 use crate::livebook::{EVALUATE, MESSAGE, legacy};
 use head::{Head, Rest, begins_record, read_head, trim_line};
 use raw::{Found, Raw, Twins};
+use std::borrow::Cow;
 
 pub use raw::More;
 
@@ -136,12 +137,7 @@ impl TextReader {
             return bare(first.len());
         }
         let len = first.len() + second.len() + third.len();
-        let mut message = Vec::with_capacity(len);
-        message.extend_from_slice(MESSAGE.as_bytes());
-        for line in [second, third] {
-            message.push(b'\n');
-            message.extend_from_slice(trim_line(line));
-        }
+        let message = legacy_message(first, [second, third], lines.text.get(..len).unwrap_or_default());
         let attempt =
             finish(lines, len, || build(len, origin(), head, level, None, |out| quote_into(&message, out)));
         if let Some(said) = legacy::read_legacy(&message).filter(|_| matches!(attempt, Attempt::Done(..))) {
@@ -214,6 +210,22 @@ impl TextReader {
         };
         finish(lines, len, || build(len, origin(), head, level, None, message))
     }
+}
+
+/// The message of a legacy record: a piece of it, where no colour and no terminal's line end stands in between.
+fn legacy_message<'a>(first: &[u8], rest: [&[u8]; 2], record: &'a [u8]) -> Cow<'a, [u8]> {
+    let is_plain = |line: &&[u8]| !line.ends_with(b"\r\n") && !line.ends_with(b"m\n");
+    if first.ends_with(b"code\n") && rest.iter().all(is_plain) {
+        let at = first.len() - MESSAGE.len() - 1;
+        return Cow::Borrowed(trim_line(record.get(at..).unwrap_or_default()));
+    }
+    let mut message = Vec::with_capacity(record.len());
+    message.extend_from_slice(MESSAGE.as_bytes());
+    for line in rest {
+        message.push(b'\n');
+        message.extend_from_slice(trim_line(line));
+    }
+    Cow::Owned(message)
 }
 
 /// A line that is a JSON record of its own where it stands between text records.

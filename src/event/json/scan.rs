@@ -307,7 +307,7 @@ pub(super) fn hex4(text: &[u8], at: usize) -> Option<u32> {
 
 /// Offset of the first quote, backslash or control character from `at` on, or of the end.
 #[inline]
-pub(super) fn plain_run(text: &[u8], mut at: usize) -> usize {
+pub fn plain_run(text: &[u8], mut at: usize) -> usize {
     while let Some(block) = text.get(at..).and_then(|rest| rest.first_chunk::<BLOCK>()) {
         let hits = special(block);
         if hits != 0 {

@@ -5,7 +5,7 @@
 //! nothing is guessed.
 
 use super::chars::unescape;
-use memchr::memchr2;
+use crate::event::json::scan::plain_run;
 
 /// A literal that was read from the front of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,14 +61,18 @@ fn read_string(text: &[u8]) -> Literal {
     let mut at = 1;
     let mut escapes_over = 0;
     let extent = loop {
-        let rest = text.get(at..).unwrap_or_default();
-        let Some(run) = memchr2(b'"', b'\\', rest) else {
-            bytes.extend_from_slice(rest);
-            at = text.len();
-            break Extent::Broken;
-        };
-        bytes.extend_from_slice(rest.get(..run).unwrap_or_default());
-        at += run;
+        let end = plain_run(text, at);
+        bytes.extend_from_slice(text.get(at..end).unwrap_or_default());
+        at = end;
+        match text.get(at) {
+            None => break Extent::Broken,
+            Some(b'"' | b'\\') => {}
+            Some(&control) => {
+                bytes.push(control);
+                at += 1;
+                continue;
+            }
+        }
         if text.get(at) == Some(&b'"') {
             at += 1;
             let limited = text.get(at..).is_some_and(|rest| rest.starts_with(LIMITED));

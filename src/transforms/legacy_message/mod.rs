@@ -28,7 +28,7 @@ mod twins;
 
 use super::{Ports, Transform, TransformConfig};
 use crate::event::{Batch, Demand, Event, Invalid};
-use record::{Examined, examine, write_canonical};
+use record::{Examined, Lists, examine, write_canonical};
 use serde::Deserialize;
 use twins::{Held, Met, Twins, join};
 
@@ -84,7 +84,7 @@ impl TransformConfig for LegacyMessage {
             return Err(Invalid::new("twin_wait_ms", "longer than a minute").help(help));
         }
         let twins = (self.twins == TwinsOption::Merge).then(|| Twins::new(self.twin_wait_ms));
-        Ok(Box::new(Parser { message: self.message, twins }))
+        Ok(Box::new(Parser { message: self.message, twins, lists: Lists::default() }))
     }
 
     fn demand(&self, downstream: Demand) -> Demand {
@@ -95,6 +95,7 @@ impl TransformConfig for LegacyMessage {
 struct Parser {
     message: MessageOption,
     twins: Option<Twins>,
+    lists: Lists,
 }
 
 impl Transform for Parser {
@@ -123,7 +124,7 @@ impl Transform for Parser {
 impl Parser {
     /// Works on one event in place; says whether it stays.
     fn event(&mut self, event: &mut Event, batch: &mut Batch, mut release: impl FnMut(Event)) -> bool {
-        let record = match examine(event) {
+        let record = match examine(event, &mut self.lists) {
             Examined::Other => return true,
             Examined::Bare if self.twins.is_none() => return true,
             Examined::Bare => {

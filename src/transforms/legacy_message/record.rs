@@ -8,7 +8,7 @@ use crate::event::json::{Escapes, Json};
 use crate::event::{Event, Place};
 use crate::livebook::inspect::{Extent, Form, Literal, is_string_printable, read_literal};
 use crate::livebook::legacy::{read_legacy, write_legacy};
-use crate::livebook::users::{read_users, whole_chars};
+use crate::livebook::users::{Users, read_users, whole_chars};
 use crate::livebook::{EVALUATE, MESSAGE};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -158,12 +158,12 @@ pub enum Examined {
 }
 
 /// Looks at an event. The `users` of an evaluation are written canonically on the way.
-pub fn examine(event: &mut Event) -> Examined {
+pub fn examine(event: &mut Event, lists: &mut Lists) -> Examined {
     let is_evaluate = event.get(Place::Metadata, "event").is_some_and(|name| name.is(EVALUATE));
     let Some(said) = read_message(event, is_evaluate) else { return Examined::Other };
     // Livebook's JSON never has both a printed list of users and a source: this is the text format, whose source is
     // raw and never an `inspect` form.
-    let is_raw = canonical_users(event);
+    let is_raw = canonical_users(event, lists);
     let mode = event.get(Place::Metadata, "session_mode").and_then(Json::string).map(|name| Mode::new(&name));
     let own = structured_code(event, is_raw);
     let time_ms = event.get(Place::Top, "time").and_then(Json::string).and_then(|time| parse_utc_ms(&time));
@@ -212,14 +212,31 @@ fn read_message(event: &Event, is_evaluate: bool) -> Option<Message> {
     }
 }
 
+/// The printed list of users that was read last: twins have the same, and so have the cells of a session.
+#[derive(Debug, Default)]
+pub struct Lists {
+    text: Vec<u8>,
+    users: Option<Users>,
+}
+
+impl Lists {
+    fn read(&mut self, list: Json<'_>) -> Option<&Users> {
+        if self.text != list.text() {
+            self.users = list.string().and_then(|text| read_users(&text));
+            list.text().clone_into(&mut self.text);
+        }
+        self.users.as_ref()
+    }
+}
+
 /// Turns a printed list of users into an array, and leaves absent members out of an array. Says whether the list was
 /// printed.
-fn canonical_users(event: &mut Event) -> bool {
+fn canonical_users(event: &mut Event, lists: &mut Lists) -> bool {
     let Some(users) = event.get(Place::Metadata, "users") else { return false };
     if users.is_null() {
         event.remove(Place::Metadata, "users");
-    } else if let Some(text) = users.string() {
-        if let Some(users) = read_users(&text) {
+    } else if users.is_string() {
+        if let Some(users) = lists.read(users) {
             event.set(Place::Metadata, "users", |out| out.extend_from_slice(&users.json));
             if users.incomplete {
                 set_true(event, "users_incomplete");
