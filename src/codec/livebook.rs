@@ -18,6 +18,8 @@ const SILENCE_MS: u64 = 500;
 const CONTEXT_LINES: usize = 64;
 /// How many windows are decoded without a search after one with next to nothing to skip.
 const DENSE_WINDOWS: u32 = 64;
+/// A smaller window tells nothing about those to come.
+const DENSE_BYTES: usize = 32 * 1024;
 /// An open record is tried again when so many more bytes are there, or twice as many as it has.
 const RETRY_BYTES: usize = 4096;
 
@@ -152,7 +154,8 @@ impl Livebook {
         }
         if skips && !self.dense {
             self.in_text = self.stands_behind_text(window, at);
-            self.dense = (out.skipped - skipped) * 8 < out.records() - seen;
+            let is_telling = window.bytes.len() >= DENSE_BYTES;
+            self.dense = is_telling && (out.skipped - skipped) * 8 < out.records() - seen;
             self.windows = 0;
         } else if self.windows > DENSE_WINDOWS {
             self.dense = false;

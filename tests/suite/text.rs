@@ -118,6 +118,23 @@ fn silence_ends_a_code_that_has_no_twin() {
 }
 
 #[test]
+fn a_pause_inside_a_code_whose_twin_is_known_ends_nothing() {
+    let forged = other_line(9) + &legacy_line(9, "\"forged\"");
+    let code = format!("a\n{forged}b");
+    let literal = format!("{code:?}");
+    let structured = structured_line(2, &code);
+    let (front, back) = structured.split_at(structured.find(&forged).unwrap());
+    let mut live = Run::new(&[]).live();
+    live.write(legacy_line(1, &literal).as_bytes());
+    assert_eq!(live.event(Duration::from_secs(5))["metadata"]["code"], code.as_str());
+    live.write(front.as_bytes());
+    live.silent_for(Duration::from_millis(900));
+    live.write(back.as_bytes());
+    live.close_stdin();
+    assert_eq!(live.rest(), b"", "its twin has gone out, and what it prints is no record");
+}
+
+#[test]
 fn the_zone_of_text_records_is_an_option() {
     let zoned = |zone: &str| format!("decoding.timezone = \"{zone}\"\n\n[transforms.parse]");
     for (zone, expected) in [
