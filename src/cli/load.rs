@@ -53,9 +53,14 @@ pub fn validate(args: &ValidateArgs) -> ExitCode {
     }
     let plan = &loaded.plan;
     let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
-    let (sources, transforms, sinks) = (plan.sources.len(), plan.transforms.len(), plan.sinks.len());
-    print(&format!(
-        "{}: valid ({sources} sources, {transforms} transforms, {sinks} sinks)\n",
-        names.join(", ")
-    ))
+    let counts = [
+        counted(plan.sources.len(), "source"),
+        counted(plan.transforms.len(), "transform"),
+        counted(plan.sinks.len(), "sink"),
+    ];
+    print(&format!("{}: valid ({})\n", names.join(", "), counts.join(", ")))
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

@@ -66,7 +66,7 @@ async fn run_plan(plan: &Plan, args: &RunArgs) -> ExitCode {
     }
     let faults = args.deny_faults && outcome.faults() > 0;
     if faults {
-        tracing::error!("{} records could not be decoded, and --deny-faults was given", outcome.faults());
+        tracing::error!("not all could be decoded ({}), and --deny-faults was given", outcome.faults());
     }
     if outcome.is_clean() && !faults { ExitCode::SUCCESS } else { EXIT_FAILED.into() }
 }
@@ -153,7 +153,7 @@ fn summarise(plan: &Plan, outcome: &Outcome) {
                 dropped,
                 rejected,
                 faults,
-                "done; {count} records could not be decoded"
+                "done; {count} could not be decoded"
             );
         }
     }
