@@ -202,6 +202,13 @@ impl Decoded {
     }
 }
 
+/// The lines of `text` with their newlines; what stands behind the last newline is a line too.
+pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let ends = memchr::memchr_iter(b'\n', text).map(|newline| newline + 1);
+    let tail = (!text.ends_with(b"\n")).then_some(text.len());
+    ends.chain(tail).scan(0, |at, end| text.get(std::mem::replace(at, end)..end))
+}
+
 /// A chunk is gone over several times: in pieces of about this many bytes, which stay in a processor's cache meanwhile.
 const WINDOW_BYTES: usize = 128 * 1024;
 

@@ -4,7 +4,7 @@
 //! are counted, and a line that is torn (begins as a JSON object and does not end as one), over the limit or not UTF-8
 //! is still a fault.
 
-use super::decode::{Decoded, Settings, Window};
+use super::decode::{Decoded, Settings, Window, lines};
 use super::fault::FaultKind;
 use super::search::Search;
 use super::sieve::needs_a_look;
@@ -166,17 +166,13 @@ impl Livebook {
 
     /// Passes over lines without a hit, up to `to` or to the first that needs a second look; gives where it stopped.
     fn skip(&self, window: &Window, from: usize, to: usize, out: &mut Decoded) -> usize {
-        let lines = window.bytes.get(from..to).unwrap_or_default();
-        let mut at = 0;
-        let ends = memchr::memchr_iter(b'\n', lines).map(|newline| newline + 1);
-        let tail = (!lines.ends_with(b"\n")).then_some(lines.len());
-        for end in ends.chain(tail) {
-            let line = lines.get(at..end).unwrap_or_default();
+        let mut at = from;
+        for line in lines(window.bytes.get(from..to).unwrap_or_default()) {
             if self.needs_a_look(line, window.valid) {
-                return from + at;
+                return at;
             }
             out.skipped += u64::from(line.len() > 1);
-            at = end;
+            at += line.len();
         }
         to
     }

@@ -8,7 +8,7 @@
 //! anything; the first line that can begin a text record ends the sifting for good. Where most of a chunk is wanted,
 //! it is handed on whole for a while.
 
-use super::decode::{Chunk, Codec, Settings, Window, window_len};
+use super::decode::{Chunk, Codec, Settings, Window, lines, window_len};
 use super::search::Search;
 use super::zone::begins_with_stamp;
 use crate::event::Demand;
@@ -131,21 +131,17 @@ impl Sieve {
 
     /// Passes over lines without a hit, up to `to` or to the first that needs a second look; gives where it stopped.
     fn skip(&mut self, window: &Window, from: usize, to: usize) -> usize {
-        let lines = window.bytes.get(from..to).unwrap_or_default();
-        let mut at = 0;
-        let ends = memchr::memchr_iter(b'\n', lines).map(|newline| newline + 1);
-        let tail = (!lines.ends_with(b"\n")).then_some(lines.len());
-        for end in ends.chain(tail) {
-            let line = lines.get(at..end).unwrap_or_default();
+        let mut at = from;
+        for line in lines(window.bytes.get(from..to).unwrap_or_default()) {
             if begins_with_stamp(line) {
                 self.is_open = false;
                 return to;
             }
             if needs_a_look(line, window.valid, self.max_record_bytes) {
-                return from + at;
+                return at;
             }
             self.skipped += u64::from(line.len() > 1);
-            at = end;
+            at += line.len();
         }
         to
     }
