@@ -54,11 +54,21 @@ fn space(text: &[u8]) -> Option<&[u8]> {
 /// Appends the legacy message for `source`, byte for byte as Livebook prints it in JSON (without the text format's
 /// limit on length).
 pub fn write_legacy(mode: &[u8], source: &[u8], out: &mut Vec<u8>) {
+    write_front(mode, out);
+    write_literal(source, out);
+}
+
+/// The same where the literal is at hand, as Livebook printed it.
+pub fn write_legacy_literal(mode: &[u8], literal: &[u8], out: &mut Vec<u8>) {
+    write_front(mode, out);
+    out.extend_from_slice(literal);
+}
+
+fn write_front(mode: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(MESSAGE.as_bytes());
     out.extend_from_slice(b"\n  Session mode: ");
     out.extend_from_slice(mode);
     out.extend_from_slice(b"\n  Code: ");
-    write_literal(source, out);
 }
 
 #[cfg(test)]

@@ -32,6 +32,21 @@ fn message_keeps_shortens_or_renders() {
 }
 
 #[test]
+fn an_ambiguous_form_is_rendered_as_it_stands_and_marked() {
+    let events = through(&chain("message = \"legacy\"", "", ""), structured_json(1, "<<97, 0>>")).events();
+    assert_eq!(events[0]["message"], legacy_text("default", "<<97, 0>>"));
+    assert_eq!(events[0]["metadata"]["code_incomplete"], true);
+    let both = twins_json(1, "<<97, 0>>");
+    let events = through(&chain("message = \"legacy\"", "", ""), both).events();
+    assert_eq!(
+        events[0]["message"],
+        legacy_text("default", "\"<<97, 0>>\""),
+        "its twin tells that it is text"
+    );
+    assert_eq!(events[0]["metadata"].get("code_incomplete"), None);
+}
+
+#[test]
 fn a_rendered_message_escapes_as_elixir_does() {
     for (code, literal) in [
         ("", r#""""#),

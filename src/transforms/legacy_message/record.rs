@@ -7,7 +7,7 @@ use crate::event::json::string::{escape_into, unescape_into};
 use crate::event::json::{Escapes, Json};
 use crate::event::{Event, Place};
 use crate::livebook::inspect::{Extent, Form, Literal, is_string_printable, read_literal};
-use crate::livebook::legacy::{read_legacy, write_legacy};
+use crate::livebook::legacy::{read_legacy, write_legacy, write_legacy_literal};
 use crate::livebook::users::{Users, read_users, whole_chars};
 use crate::livebook::{EVALUATE, MESSAGE};
 use base64::Engine as _;
@@ -343,13 +343,25 @@ pub fn write_canonical(event: &mut Event, record: &Record, message: MessageOptio
         MessageOption::Keep => {}
         MessageOption::Short => event.set_string(Place::Top, "message", MESSAGE.as_bytes()),
         MessageOption::Legacy => {
-            if let (Some(source), Some(mode)) = (record.code.bytes(event), &record.mode) {
-                let mut text = Vec::with_capacity(source.len() + 64);
-                write_legacy(mode.name(), &source, &mut text);
+            if let Some(text) = legacy_text(event, record) {
                 event.set_string(Place::Top, "message", &text);
             }
         }
     }
+}
+
+/// The legacy message; none where the source or the mode is not known. An ambiguous `<<...>>` is given as it stands,
+/// which is what Livebook prints unless the source itself reads like that; `code_incomplete` says that it is in doubt.
+fn legacy_text(event: &Event, record: &Record) -> Option<Vec<u8>> {
+    let mode = record.mode.as_ref()?.name();
+    let mut text = Vec::new();
+    match &record.code {
+        Code::Ambiguous { text: literal, meaning } if matches!(meaning.form, Form::Bytes { .. }) => {
+            write_legacy_literal(mode, literal, &mut text);
+        }
+        code => write_legacy(mode, &code.bytes(event)?, &mut text),
+    }
+    Some(text)
 }
 
 fn write_code(event: &mut Event, code: &Code) {
