@@ -8,6 +8,7 @@ use super::decode::{Decoded, Settings, Window, lines};
 use super::fault::FaultKind;
 use super::search::Search;
 use super::sieve::needs_a_look;
+use super::text::head::colours_len;
 use super::text::{Attempt, Lines, More, TextReader, looks_like_json_record};
 use crate::event::{Demand, Event, Place};
 use bytes::Bytes;
@@ -192,7 +193,11 @@ impl Livebook {
             out.fault(FaultKind::TooLong, detail, line, window.offset + at as u64);
             return line.len();
         }
+        let before = json_at(line, window.offset + at as u64);
         match line.first() {
+            _ if before > 0 => {
+                self.json_record(window, at + before, line.get(before..).unwrap_or_default(), out);
+            }
             Some(b'0'..=b'9' | 0x1b) => {
                 if let Some(used) = self.text_record(window, at, more, out) {
                     return used;
@@ -302,6 +307,17 @@ fn release(window: &Window, events: &mut [Event]) {
             event.detach();
         }
     }
+}
+
+/// Length of what stands in front of a JSON record and is no part of it: the end of a colour, which older versions write
+/// behind the newline, or a byte order mark at the start of the stream.
+fn json_at(line: &[u8], offset: u64) -> usize {
+    let len = match line {
+        [0x1b, ..] => colours_len(line),
+        [0xEF, 0xBB, 0xBF, ..] if offset == 0 => 3,
+        _ => return 0,
+    };
+    if line.get(len) == Some(&b'{') { len } else { 0 }
 }
 
 /// Whether a line that is no JSON object was meant to be one: `{:ok, 1}` is something that a program printed.

@@ -83,7 +83,6 @@ type Members = SmallVec<[Member; 5]>;
 /// Names to select members by, looked up once.
 #[derive(Clone, Debug, Default)]
 pub struct Names(Vec<(u8, String)>);
-
 impl FromIterator<String> for Names {
     fn from_iter<I: IntoIterator<Item = String>>(names: I) -> Names {
         Names(names.into_iter().map(|name| (known_name(name.as_bytes()), name)).collect())
@@ -125,6 +124,8 @@ pub struct Event {
     present: [u32; 2],
     /// Where `metadata` stands among the members at the top, if it is an object; its own span is not used.
     metadata_at: Option<u32>,
+    /// See [`Event::is_raw`].
+    is_raw: bool,
     origin: Origin,
 }
 
@@ -139,6 +140,7 @@ impl Event {
             metadata,
             present: [0; 2],
             metadata_at: None,
+            is_raw: false,
             origin,
         }
     }
@@ -461,6 +463,16 @@ impl Event {
             return out.extend_from_slice(text);
         }
         out.extend(text.iter().map(|&b| if matches!(b, b'\n' | b'\r') { b' ' } else { b }));
+    }
+
+    /// Says that [`Event::is_raw`] holds.
+    pub fn mark_raw(&mut self) {
+        self.is_raw = true;
+    }
+
+    /// Whether `metadata.code` was printed raw: it is the source, never an `inspect` form of it.
+    pub fn is_raw(&self) -> bool {
+        self.is_raw
     }
 
     /// Where the record was read.

@@ -166,6 +166,10 @@ impl TextReader {
         let source = |len| raw.text.get(..len).unwrap_or_default();
         match self.twins.find_end(&raw, &mut self.stamps) {
             Found::NeedMore => Attempt::NeedMore,
+            Found::Torn(code, record) => {
+                let torn = Source::Torn(trim_line(source(code)));
+                finish(lines, at + record, || structured_event(origin(), head, torn, b"", &raw))
+            }
             Found::Nowhere => {
                 // The rest of its first line is source, whatever the lines behind it are.
                 let torn = Source::Torn(trim_line(source(first.len() - at)));
@@ -270,6 +274,7 @@ fn structured_event(
     };
     let bytes = text.len() + raw.users.map_or(0, <[u8]>::len);
     let mut event = build(bytes, origin, head, level, Some(text), |out| quote_into(MESSAGE.as_bytes(), out));
+    event.mark_raw();
     for (key, value) in tail_pairs(pairs) {
         if let Ok(key) = std::str::from_utf8(key) {
             event.set_string(Place::Metadata, key, value);

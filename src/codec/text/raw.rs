@@ -73,6 +73,9 @@ pub struct End {
 pub enum Found {
     /// Here it is.
     End(End),
+    /// So many bytes of source, then the record was torn: its twin says that there was more. The second is the length up
+    /// to where the next record can begin.
+    Torn(usize, usize),
     /// The lines to come will tell.
     NeedMore,
     /// Nothing more will come, and there is no end.
@@ -96,6 +99,7 @@ impl Twins {
     pub fn find_end(&mut self, raw: &Raw<'_>, stamps: &mut Stamps) -> Found {
         let mut best: Option<(usize, End)> = None;
         let mut vouched = 0;
+        let mut torn = None;
         let mut longer_possible = false;
         for (at, twin) in self.twins.iter().enumerate() {
             let is_other = |known: Option<&[u8]>, own: &[u8]| known.is_some_and(|known| known != own);
@@ -104,15 +108,17 @@ impl Twins {
             }
             match matching(raw.text, &twin.code, raw.crlf) {
                 Matching::Full(len) if twin.whole => {
-                    let tail = read_tail(raw.text.get(len..).unwrap_or_default());
-                    if let Some(tail) = tail
-                        && best.as_ref().is_none_or(|(_, end)| end.code < len)
-                    {
-                        best = Some((at, End { code: len, record: len + tail }));
+                    match read_tail(raw.text.get(len..).unwrap_or_default()) {
+                        Some(tail) if best.as_ref().is_none_or(|(_, end)| end.code < len) => {
+                            best = Some((at, End { code: len, record: len + tail }));
+                        }
+                        Some(_) => {}
+                        None => torn = torn.max(torn_at(raw, &twin.code, stamps)),
                     }
                 }
                 Matching::Full(len) => vouched = vouched.max(len),
                 Matching::SoFar => longer_possible |= twin.whole,
+                Matching::No if twin.whole => torn = torn.max(torn_at(raw, &twin.code, stamps)),
                 Matching::No => {}
             }
         }
@@ -125,7 +131,13 @@ impl Twins {
             self.bytes -= self.twins.remove(at).map_or(0, |twin| twin.code.len());
             return Found::End(end);
         }
-        find_terminator(raw, vouched, stamps)
+        if longer_possible {
+            return Found::Torn(raw.text.len(), raw.text.len());
+        }
+        match torn.filter(|_| vouched == 0) {
+            Some((code, record)) => Found::Torn(code, record),
+            None => find_terminator(raw, vouched, stamps),
+        }
     }
 }
 
@@ -155,6 +167,22 @@ fn matching(text: &[u8], code: &[u8], crlf: bool) -> Matching {
         at += wanted.len();
     }
     Matching::Full(at)
+}
+
+/// Where a record breaks off that holds the beginning of `code`: at the end of a line, where `code` goes on and the next
+/// line begins another record.
+fn torn_at(raw: &Raw<'_>, code: &[u8], stamps: &mut Stamps) -> Option<(usize, usize)> {
+    let (text, is_end) = (raw.text, raw.more == More::Ended);
+    let same = text.iter().zip(code).take_while(|(a, b)| a == b).count();
+    if same == text.len() && is_end {
+        return Some((same, same));
+    }
+    // The last line of the source that is there may be a whole one: then what differs is the line behind it.
+    let end = if text.get(same) == Some(&b'\n') { same } else { same.checked_sub(1)? };
+    let next = text.get(end..)?.strip_prefix(b"\n")?;
+    let is_other =
+        begins_record(next, stamps) || next.starts_with(b"{\"") || next.starts_with(b"[Livebook] ");
+    (end > 0 && (is_other || next.is_empty() && is_end)).then_some((end, end + 1))
 }
 
 /// Length of ` key=value … [level] Evaluating code` and the line's end, where `text` begins so.
@@ -324,6 +352,20 @@ mod tests {
         assert_eq!(code(&mut twins, &raw(text)), Err(Found::NeedMore));
         assert_eq!(code(&mut twins, &Raw { more: More::Silent, ..raw(text) }), Err(Found::NeedMore));
         assert_eq!(code(&mut twins, &Raw { more: More::Ended, ..raw(text) }), Ok("1".to_owned()));
+    }
+
+    #[test]
+    fn a_record_that_was_torn_costs_the_next_nothing() {
+        let mut twins = Twins::default();
+        twins.remember(b"[]", b"default", b"a\nbc\nd".to_vec(), true);
+        let ended = |text| Raw { more: More::Ended, ..raw(text) };
+        assert_eq!(code(&mut twins, &ended("a\nb")), Err(Found::Torn(3, 3)));
+        assert_eq!(code(&mut twins, &raw("a\nb")), Err(Found::NeedMore));
+        assert_eq!(code(&mut twins, &ended("a\nbc\nd")), Err(Found::Torn(6, 6)));
+        assert_eq!(code(&mut twins, &ended("a\nbc\nd\n")), Err(Found::Torn(6, 7)));
+        assert_eq!(code(&mut twins, &raw("a\nbc\nd\n")), Err(Found::NeedMore));
+        let text = format!("a\nb\n{NEXT}x event=code.evaluate [info] Evaluating code\n{NEXT}");
+        assert_eq!(code(&mut twins, &raw(&text)), Err(Found::Torn(3, 4)));
     }
 
     #[test]

@@ -161,9 +161,8 @@ pub enum Examined {
 pub fn examine(event: &mut Event, lists: &mut Lists) -> Examined {
     let is_evaluate = event.get(Place::Metadata, "event").is_some_and(|name| name.is(EVALUATE));
     let Some(said) = read_message(event, is_evaluate) else { return Examined::Other };
-    // Livebook's JSON never has both a printed list of users and a source: this is the text format, whose source is
-    // raw and never an `inspect` form.
-    let is_raw = canonical_users(event, lists);
+    canonical_users(event, lists);
+    let is_raw = event.is_raw();
     let mode = event.get(Place::Metadata, "session_mode").and_then(Json::string).map(|name| Mode::new(&name));
     let own = structured_code(event, is_raw);
     let time_ms = event.get(Place::Top, "time").and_then(Json::string).and_then(|time| parse_utc_ms(&time));
@@ -229,10 +228,9 @@ impl Lists {
     }
 }
 
-/// Turns a printed list of users into an array, and leaves absent members out of an array. Says whether the list was
-/// printed.
-fn canonical_users(event: &mut Event, lists: &mut Lists) -> bool {
-    let Some(users) = event.get(Place::Metadata, "users") else { return false };
+/// Turns a printed list of users into an array, and leaves absent members out of an array.
+fn canonical_users(event: &mut Event, lists: &mut Lists) {
+    let Some(users) = event.get(Place::Metadata, "users") else { return };
     if users.is_null() {
         event.remove(Place::Metadata, "users");
     } else if users.is_string() {
@@ -242,7 +240,6 @@ fn canonical_users(event: &mut Event, lists: &mut Lists) -> bool {
                 set_true(event, "users_incomplete");
             }
         }
-        return true;
     } else if NULL.find(users.text()).is_some() {
         let mut value = users.to_value();
         for user in value.as_array_mut().into_iter().flatten() {
@@ -252,7 +249,6 @@ fn canonical_users(event: &mut Event, lists: &mut Lists) -> bool {
         }
         event.set(Place::Metadata, "users", |out| out.extend_from_slice(value.to_string().as_bytes()));
     }
-    false
 }
 
 fn set_true(event: &mut Event, name: &str) {

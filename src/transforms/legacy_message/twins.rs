@@ -10,6 +10,7 @@ use crate::event::json::Json;
 use crate::event::json::string::unescape_into;
 use crate::event::{Acks, Event, Place};
 use crate::livebook::inspect::{Extent, Form};
+use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -18,6 +19,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 const SEEN_MAX: usize = 1024;
 /// Bytes that are remembered of them.
 const SEEN_BYTES_MAX: usize = 4 << 20;
+/// A longer source is remembered by its SHA-256 alone: many large cells may run at once.
+const TEXT_BYTES_MAX: usize = 32 * 1024;
 /// Records that may pass while one is held.
 const RECORDS_MAX: u64 = 200;
 /// Bytes of records that are held.
@@ -57,6 +60,7 @@ struct Seen {
     said: Vec<u8>,
     code_len: usize,
     is_text: bool,
+    is_digest: bool,
     key: u64,
 }
 
@@ -65,11 +69,22 @@ impl Seen {
         self.said.get(..self.code_len).unwrap_or_default()
     }
 
+    fn is_whole(&self, code: &[u8], is_text: bool) -> bool {
+        self.is_text == is_text
+            && match self.is_digest {
+                true => code.len() > TEXT_BYTES_MAX && *Sha256::digest(code) == *self.code(),
+                false => self.code() == code,
+            }
+    }
+
     fn users(&self) -> &[u8] {
         self.said.get(self.code_len..).unwrap_or_default()
     }
 
     fn begins_with(&self, bytes: &[u8]) -> bool {
+        if self.is_digest {
+            return false;
+        }
         if !self.is_text {
             return self.code().starts_with(bytes);
         }
@@ -162,13 +177,18 @@ impl Twins {
             Code::WholeBytes(bytes) => bytes,
             code => code.text(event).map(<[u8]>::to_vec).unwrap_or_default(),
         };
-        let (code_len, key) = (said.len(), key_of(&said));
+        let key = key_of(&said);
+        let is_digest = said.len() > TEXT_BYTES_MAX;
+        if is_digest {
+            said = Sha256::digest(&said).to_vec();
+        }
+        let code_len = said.len();
         said.extend_from_slice(users_of(event));
         let number = self.first_seen + self.seen.len() as u64;
         self.by_code.entry(key).or_default().push(number);
         self.seen_bytes += said.len();
         let Record { kind, mode, time_ms, .. } = record;
-        self.seen.push_back(Some(Seen { kind, mode, time_ms, said, code_len, is_text, key }));
+        self.seen.push_back(Some(Seen { kind, mode, time_ms, said, code_len, is_text, is_digest, key }));
         while self.seen.len() > SEEN_MAX || self.seen_bytes > SEEN_BYTES_MAX {
             self.forget(self.first_seen);
         }
@@ -222,8 +242,7 @@ impl Twins {
         let whole = |code: &[u8], is_text: bool| {
             let numbers = self.by_code.get(&key_of(code))?;
             numbers.iter().copied().find(|&number| {
-                self.seen_at(number)
-                    .is_some_and(|seen| seen.is_text == is_text && seen.code() == code && fits(seen))
+                self.seen_at(number).is_some_and(|seen| fits(seen) && seen.is_whole(code, is_text))
             })
         };
         let whole_code = |code: &Code| match code {
