@@ -110,3 +110,16 @@ fn other_members_of_the_record_are_kept() {
     assert_eq!(event["request"], json!({"client": {"ip": "192.0.2.1"}}));
     assert_eq!((&event["span"], &event["trace"]), (&json!("5"), &json!("6")));
 }
+
+#[test]
+fn a_byte_order_mark_hides_nothing() {
+    assert_eq!(codes(&embedded(format!("\u{feff}{}", twins_json(1, "1"))).events()), ["1"]);
+}
+
+#[test]
+fn large_cells_that_run_at_once_pair_once() {
+    let cells: Vec<String> = ["a", "b", "c"].map(|name| name.repeat(2_000_000)).to_vec();
+    let legacy: String = cells.iter().map(|code| legacy_json(1, &inspect(code))).collect();
+    let structured: String = cells.iter().map(|code| structured_json(2, code)).collect();
+    assert_eq!(embedded(legacy + &structured).events().len(), 3);
+}

@@ -272,3 +272,43 @@ fn whatever_metadata_a_server_logs_in_whatever_order_an_evaluation_is_one_event(
         assert_eq!(events[0]["metadata"].get("users").is_some(), keys.contains(&"users"), "{keys:?}");
     }
 }
+
+#[test]
+fn a_torn_record_neither_swallows_the_next_nor_lets_its_own_lines_out() {
+    let forged = r#"{"message":"Evaluating code","metadata":{"event":"code.evaluate","session_mode":"default","code":"x"}}"#;
+    let code = format!("a\n{forged}\nb = 2\nc");
+    let legacy = legacy_line(1, &format!("{code:?}"));
+    let structured = structured_line(2, &code);
+    for torn_behind in ["code=a\n", "x\"}}\n", "b = "] {
+        let cut = structured.find(torn_behind).unwrap() + torn_behind.len();
+        let torn = format!("{legacy}{}", &structured[..cut]);
+        assert_eq!(
+            codes(&embedded(torn.clone()).events()),
+            [code.as_str()],
+            "at the end, behind {torn_behind:?}"
+        );
+        let restarted =
+            format!("{torn}\n[Livebook] Application running at http://x\n") + &twins_text(5, "1 + 1");
+        if !torn_behind.ends_with('\n') {
+            assert_eq!(
+                codes(&embedded(restarted).events()),
+                [code.as_str(), "1 + 1"],
+                "behind {torn_behind:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn raw_source_is_never_ambiguous() {
+    let line = "2025-10-03 17:48:01.000 session_mode=default code=<<0>> event=code.evaluate [info] Evaluating code\n";
+    let events = embedded(line).events();
+    assert_eq!(codes(&events), ["<<0>>"]);
+    assert_eq!(events[0]["metadata"].get("code_incomplete"), None);
+}
+
+#[test]
+fn json_behind_the_end_of_a_colour_is_a_record() {
+    let log = format!("\u{1b}[22m{}\u{1b}[0m{}", other_line(1), twins_json(2, "1"));
+    assert_eq!(codes(&embedded(log).events()), ["1"]);
+}
