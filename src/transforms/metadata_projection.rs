@@ -119,6 +119,14 @@ impl TransformConfig for MetadataProjection {
             selected.push(name.to_owned());
             selected.extend(companions(name).iter().map(|&name| name.to_owned()));
         }
+        for (at, (from, to)) in self.rename.iter().enumerate() {
+            let taken = selected.contains(to) || self.rename.values().take(at).any(|other| other == to);
+            if to.is_empty() || (taken && from != to) {
+                let help = "give each renamed key a name that no other key has";
+                let message = format!("`{from}` can't become `{to}`: it would replace another member");
+                return Err(Invalid::new("rename", message).help(help));
+            }
+        }
         let narrows = ALL_FIELDS.iter().any(|field| !self.user_fields.contains(field));
         Ok(Box::new(Projector { options: self.clone(), selected: selected.into_iter().collect(), narrows }))
     }
@@ -251,6 +259,14 @@ mod tests {
         let options = "keys = \"users\"\nuser_fields = [\"email\", \"id\"]\nmessage = false\nrename = { users = \"who\" }";
         let expected = r#"{"time":"t","metadata":{"who":[{"email":"e","id":"1"}]},"severity":"info","x":1}"#;
         assert_eq!(project(options, RECORD), expected);
+    }
+
+    #[test]
+    fn a_new_name_may_replace_nothing() {
+        for rename in [r#"{ code = "users" }"#, r#"{ code = "" }"#, r#"{ code = "x", users = "x" }"#] {
+            let options: MetadataProjection = toml::from_str(&format!("rename = {rename}")).unwrap();
+            assert!(options.build().is_err_and(|invalid| invalid.key == "rename"), "{rename}");
+        }
     }
 
     #[test]
