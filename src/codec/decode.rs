@@ -273,6 +273,12 @@ impl Decoder {
         self.livebook.as_ref().and_then(Livebook::deadline_ms)
     }
 
+    /// Offset of the first byte that is still held here, where a record is not complete: whoever goes on later begins
+    /// with it.
+    pub fn held_from(&self) -> Option<u64> {
+        self.livebook.as_ref().and_then(Livebook::held_from)
+    }
+
     /// Nothing has come for a while: a record that may be complete is.
     pub fn silence(&mut self, out: &mut Decoded) {
         if let Some(livebook) = &mut self.livebook {

@@ -86,6 +86,11 @@ impl Livebook {
         self.open.as_ref().and_then(|open| open.deadline_ms)
     }
 
+    /// Offset of the open record.
+    pub fn held_from(&self) -> Option<u64> {
+        self.open.as_ref().map(|open| open.offset)
+    }
+
     /// Nothing has come for a while: what is open is complete, unless its twin says that it can't be.
     pub fn silence(&mut self, out: &mut Decoded) {
         if let Some(open) = self.open.take() {
