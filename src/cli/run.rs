@@ -5,7 +5,7 @@ use super::load::{load, variable};
 use super::{EXIT_FAILED, EXIT_REFUSED, complain};
 use crate::config::Environment;
 use crate::delivery::Totals;
-use crate::topology::{Outcome, Pipeline, Plan};
+use crate::topology::{Outcome, Pipeline, Plan, RunMode};
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -43,7 +43,7 @@ pub fn run(args: &RunArgs) -> ExitCode {
 }
 
 async fn run_plan(plan: &Plan, args: &RunArgs) -> ExitCode {
-    let pipeline = match Pipeline::start(plan, args.deny_faults) {
+    let pipeline = match Pipeline::start(plan, RunMode { faults_wanted: args.deny_faults, once: args.once }) {
         Ok(pipeline) => pipeline,
         Err(unbuildable) => {
             tracing::error!("can't start `{}`: {}", unbuildable.id, unbuildable.why);

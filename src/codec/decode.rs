@@ -273,6 +273,13 @@ impl Decoder {
         self.livebook.as_ref().and_then(Livebook::deadline_ms)
     }
 
+    /// Takes over what `before` knew of legacy records, but for what it holds: this stream goes on where that one ended.
+    pub fn inherit(&mut self, before: &Decoder) {
+        if let (Some(own), Some(before)) = (&mut self.livebook, &before.livebook) {
+            own.inherit(before);
+        }
+    }
+
     /// Offset of the first byte that is still held here, where a record is not complete: whoever goes on later begins
     /// with it.
     pub fn held_from(&self) -> Option<u64> {

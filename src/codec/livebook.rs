@@ -86,6 +86,11 @@ impl Livebook {
         self.open.as_ref().and_then(|open| open.deadline_ms)
     }
 
+    /// Takes over what `before` knew of legacy records.
+    pub fn inherit(&mut self, before: &Livebook) {
+        self.text.inherit(&before.text);
+    }
+
     /// Offset of the open record.
     pub fn held_from(&self) -> Option<u64> {
         self.open.as_ref().map(|open| open.offset)

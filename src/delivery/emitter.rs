@@ -15,6 +15,8 @@ pub struct Emission {
     pub faults: Vec<Event>,
     /// When it was received, in milliseconds since 1970, UTC.
     pub now_ms: u64,
+    /// Whether it was delivered before; see [`Batch::replayed`].
+    pub replayed: bool,
 }
 
 /// A source's outputs. Dropping it is how a source says that it has ended.
@@ -44,13 +46,25 @@ impl Emitter {
     /// Sends to all consumers, waiting for room.
     pub async fn send(&self, emission: Emission) -> Receipt {
         let (heard, receipt) = oneshot::channel();
+        // The source may not wait to hear it (standard input does not), then there is nobody to tell.
+        self.send_telling(emission, move |verdict| heard.send(verdict).unwrap_or_default()).await;
+        Receipt(receipt)
+    }
+
+    /// Sends to all consumers, waiting for room; `tell` hears the worst verdict of all of them. Fails closed: where
+    /// `tell` is dropped without being called, the emission is lost.
+    pub async fn send_telling(&self, emission: Emission, tell: impl FnOnce(Verdict) + Send + 'static) {
         let meter = Arc::clone(&self.meter);
         let share = Share::new(move |verdict| {
             meter.count_verdict(verdict);
-            // The source may not wait to hear it (standard input does not), then there is nobody to tell.
-            heard.send(verdict).unwrap_or_default();
+            tell(verdict);
         });
-        let Emission { events, faults, now_ms } = emission;
+        let Emission { events, faults, now_ms, replayed } = emission;
+        if replayed {
+            let mut batch = Batch::new(events, now_ms, Acks::of(share));
+            batch.replayed = true;
+            return fan_out(&self.main, batch).await;
+        }
         self.meter.count_out(events.len() as u64);
         if self.faults.is_empty() {
             self.meter.count_dropped("fault", faults.len() as u64);
@@ -59,7 +73,6 @@ impl Emitter {
             fan_out(&self.faults, Batch::new(faults, now_ms, Acks::of(share.clone()))).await;
         }
         fan_out(&self.main, Batch::new(events, now_ms, Acks::of(share))).await;
-        Receipt(receipt)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What every source of bytes does with them: decode, count, tell of faults, send on.
 
 use super::clock::{monotonic, now_ms};
-use super::{Emission, Emitter, Meter, Receipt};
+use super::{Emission, Emitter, Meter, Progress};
 use crate::codec::{Chunk, Decoded, Decoder, Fault, FaultKind};
 use crate::event::Stream;
 use std::collections::BTreeMap;
@@ -17,6 +17,10 @@ pub struct Intake {
     stream: Arc<Stream>,
     out: Emitter,
     meter: Arc<Meter>,
+    /// Hears of what was sent, where somebody wants to know.
+    progress: Option<Arc<Progress>>,
+    /// Offset in the stream up to which it was taken in.
+    end: u64,
     told: BTreeMap<FaultKind, Instant>,
     /// How many events the last piece held; the next one is likely to hold about as many.
     events: usize,
@@ -25,11 +29,22 @@ pub struct Intake {
 impl Intake {
     /// For a stream that begins.
     pub fn new(decoder: Decoder, stream: Stream, out: Emitter, meter: Arc<Meter>) -> Intake {
-        Intake { decoder, stream: Arc::new(stream), out, meter, told: BTreeMap::new(), events: 0 }
+        let stream = Arc::new(stream);
+        Intake { decoder, stream, out, meter, progress: None, end: 0, told: BTreeMap::new(), events: 0 }
+    }
+
+    /// The same for a stream whose source goes on after a restart: `progress` follows what is delivered of it.
+    pub fn following(self, progress: Arc<Progress>) -> Intake {
+        Intake { progress: Some(progress), ..self }
+    }
+
+    /// Takes over what `before` knew, the stream whose place this one takes.
+    pub fn succeed(&mut self, before: &Intake) {
+        self.decoder.inherit(&before.decoder);
     }
 
     /// Decodes a piece of the stream and sends what is in it, waiting for room.
-    pub async fn take(&mut self, chunk: Chunk) -> Receipt {
+    pub async fn take(&mut self, chunk: Chunk) {
         let bytes = match &chunk {
             Chunk::Lines { bytes, .. } => bytes.len() as u64,
             Chunk::Sifted { read_bytes, .. } => *read_bytes,
@@ -40,26 +55,54 @@ impl Intake {
         let mut decoded = Decoded::with_room(room, Arc::clone(&self.stream), now_ms());
         self.decoder.decode(chunk, &mut decoded);
         self.events = decoded.events.len();
-        self.send(decoded).await
+        self.send(decoded).await;
+    }
+
+    /// The same for a piece that ends at the offset `end`.
+    pub async fn take_up_to(&mut self, chunk: Chunk, end: u64) {
+        self.end = end;
+        self.take(chunk).await;
+    }
+
+    /// Takes in what was delivered before a restart and ends where the stream goes on.
+    pub async fn replay(&mut self, chunk: Chunk) {
+        let mut decoded = Decoded::new(Arc::clone(&self.stream), now_ms());
+        self.decoder.decode(chunk, &mut decoded);
+        self.decoder.complete(&mut decoded);
+        let Decoded { events, now_ms, .. } = decoded;
+        let emission = Emission { events, faults: Vec::new(), now_ms, replayed: true };
+        self.out.send_telling(emission, drop).await;
+    }
+
+    /// Tells of a fault that is none of the decoder's.
+    pub async fn fault(&mut self, kind: FaultKind, detail: String, raw: &[u8], offset: u64) {
+        let mut decoded = Decoded::new(Arc::clone(&self.stream), now_ms());
+        decoded.fault(kind, detail, raw, offset);
+        self.send(decoded).await;
     }
 
     /// Nothing has come for a while, as [`Intake::silence`] says: a record that may be complete is.
-    pub async fn silent(&mut self) -> Receipt {
+    pub async fn silent(&mut self) {
         let mut decoded = Decoded::new(Arc::clone(&self.stream), now_ms());
         self.decoder.silence(&mut decoded);
-        self.send(decoded).await
+        self.send(decoded).await;
     }
 
     /// The stream has ended: what is open is complete.
-    pub async fn complete(&mut self) -> Receipt {
+    pub async fn complete(&mut self) {
         let mut decoded = Decoded::new(Arc::clone(&self.stream), now_ms());
         self.decoder.complete(&mut decoded);
-        self.send(decoded).await
+        self.send(decoded).await;
+    }
+
+    /// When [`Intake::silent`] is due although the stream goes on, in milliseconds since 1970.
+    pub fn deadline_ms(&self) -> Option<u64> {
+        self.decoder.deadline_ms()
     }
 
     /// Waits until [`Intake::silent`] is due although the stream goes on; for ever, where nothing is open.
     pub async fn silence(&self) {
-        match self.decoder.deadline_ms() {
+        match self.deadline_ms() {
             Some(deadline) => {
                 tokio::time::sleep(Duration::from_millis(deadline.saturating_sub(now_ms()))).await
             }
@@ -67,7 +110,7 @@ impl Intake {
         }
     }
 
-    async fn send(&mut self, decoded: Decoded) -> Receipt {
+    async fn send(&mut self, decoded: Decoded) {
         self.meter.count_in(decoded.records());
         self.meter.count_dropped("not_wanted", decoded.skipped);
         for fault in &decoded.faults {
@@ -76,7 +119,15 @@ impl Intake {
         }
         let Decoded { events, faults, now_ms, .. } = decoded;
         let faults = faults.into_iter().map(|fault| fault.event).collect();
-        self.out.send(Emission { events, faults, now_ms }).await
+        let emission = Emission { events, faults, now_ms, replayed: false };
+        match &self.progress {
+            None => self.out.send_telling(emission, drop).await,
+            Some(progress) => {
+                // What the decoder still holds has not left: a checkpoint stands in front of it.
+                let tell = progress.send(self.decoder.held_from().unwrap_or(self.end));
+                self.out.send_telling(emission, tell).await;
+            }
+        }
     }
 
     fn tell(&mut self, fault: &Fault) {

@@ -8,6 +8,7 @@ mod drive;
 mod emitter;
 mod intake;
 mod meter;
+mod progress;
 mod queue;
 mod retry;
 mod shutdown;
@@ -17,6 +18,7 @@ pub use drive::{Ended, SinkDriver};
 pub use emitter::{Emission, Emitter, Receipt};
 pub use intake::Intake;
 pub use meter::{Meter, Totals};
+pub use progress::{Position, Progress};
 pub use queue::{Inlet, Limits, Outlet, Queued, WhenFull, queue};
 pub use retry::Backoff;
 pub use shutdown::{Shutdown, ShutdownTrigger};
@@ -24,6 +26,7 @@ pub use sink::{Sink, WriteError};
 
 use crate::event::Demand;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -45,4 +48,8 @@ pub struct SourceContext {
     pub faults_wanted: bool,
     /// Its counters.
     pub meter: Arc<Meter>,
+    /// Folder that it may keep checkpoints in; it need not exist yet.
+    pub data_dir: PathBuf,
+    /// Whether to read what is there, to its end, and finish.
+    pub once: bool,
 }

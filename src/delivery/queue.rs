@@ -40,6 +40,8 @@ pub struct Inlet {
     kib: Arc<Semaphore>,
     limits: Limits,
     meter: Arc<Meter>,
+    /// Whether what stands behind it has a use for what was delivered before.
+    takes_replayed: bool,
 }
 
 /// The end that batches come out of.
@@ -58,18 +60,28 @@ pub fn queue(limits: Limits, meter: Arc<Meter>) -> (Inlet, Outlet) {
     let (sender, receiver) = mpsc::channel(QUEUE_BATCHES_MAX);
     let events = Arc::new(Semaphore::new(limits.events_max as usize));
     let kib = Arc::new(Semaphore::new(limits.kib_max as usize));
-    (Inlet { sender, events, kib, limits, meter }, Outlet(receiver))
+    (Inlet { sender, events, kib, limits, meter, takes_replayed: true }, Outlet(receiver))
 }
 
 impl Inlet {
+    /// The inlet of a sink, which has no use for what was delivered before a restart.
+    pub fn of_sink(self) -> Inlet {
+        Inlet { takes_replayed: false, ..self }
+    }
+
     /// Puts `batch` in, waiting for room if that is what a full queue does. A queue whose other end is gone takes
     /// nothing: the batch is dropped with its shares, which makes it `Lost`.
     pub async fn send(&self, batch: Batch) {
-        self.meter.count_in(batch.events.len() as u64);
+        if !batch.replayed {
+            self.meter.count_in(batch.events.len() as u64);
+        } else if !self.takes_replayed {
+            return batch.resolve(Verdict::Delivered);
+        }
         let events = (batch.events.len() as u64).min(u64::from(self.limits.events_max)) as u32;
         let kib = (batch.size_bytes() as u64 / 1024).min(u64::from(self.limits.kib_max)) as u32;
         let room = match self.limits.when_full {
             WhenFull::Block => self.wait_for_room(events, kib).await,
+            WhenFull::DropNewest if batch.replayed => self.wait_for_room(events, kib).await,
             WhenFull::DropNewest => self.find_room(events, kib),
         };
         let Some((events, kib)) = room else {

@@ -19,6 +19,9 @@ pub struct Batch {
     pub now_ms: u64,
     /// Set on the empty batch that ends a stream: whoever holds events back lets them go now.
     pub last: bool,
+    /// Set where all of it was delivered before a restart: it goes as far as what remembers records, never to a sink,
+    /// and is not counted.
+    pub replayed: bool,
     /// Who waits for a verdict.
     pub acks: Acks,
     drops: Drops,
@@ -27,7 +30,7 @@ pub struct Batch {
 impl Batch {
     /// A batch of `events` received at `now_ms`.
     pub fn new(events: Vec<Event>, now_ms: u64, acks: Acks) -> Batch {
-        Batch { events, now_ms, last: false, acks, drops: Drops::new() }
+        Batch { events, now_ms, last: false, replayed: false, acks, drops: Drops::new() }
     }
 
     /// Keeps the events for which `keep` holds and counts the others as dropped for `reason`.

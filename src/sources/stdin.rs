@@ -65,22 +65,22 @@ async fn run(cx: SourceContext, settings: Settings) -> Result<(), String> {
             () = shutdown.wait() => {
                 chunks.close();
                 while let Some(Ok(chunk)) = chunks.recv().await {
-                    drop(intake.take(chunk).await);
+                    intake.take(chunk).await;
                 }
                 break;
             }
             chunk = chunks.recv() => match chunk {
-                Some(Ok(chunk)) => drop(intake.take(chunk).await),
+                Some(Ok(chunk)) => intake.take(chunk).await,
                 Some(Err(why)) => {
-                    drop(intake.complete().await);
+                    intake.complete().await;
                     return Err(why);
                 }
                 None => break,
             },
-            () = intake.silence() => drop(intake.silent().await),
+            () = intake.silence() => intake.silent().await,
         }
     }
-    drop(intake.complete().await);
+    intake.complete().await;
     Ok(())
 }
 

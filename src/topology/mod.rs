@@ -7,4 +7,4 @@ mod wire;
 
 pub use plan::{Node, OutputId, Plan, QUEUE_KIB_MAX};
 pub use run::{Outcome, Pipeline};
-pub use wire::Unbuildable;
+pub use wire::{RunMode, Unbuildable};

@@ -1,7 +1,7 @@
 //! Runs a wired pipeline to its end.
 
 use super::plan::Plan;
-use super::wire::{Unbuildable, Wired, wire};
+use super::wire::{RunMode, Unbuildable, Wired, wire};
 use crate::delivery::{Ended, Meter, Shutdown, ShutdownTrigger, Totals};
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -52,10 +52,10 @@ impl Outcome {
 }
 
 impl Pipeline {
-    /// Starts every component. `faults_wanted`: every record is checked, also one that nobody wants.
-    pub fn start(plan: &Plan, faults_wanted: bool) -> Result<Pipeline, Unbuildable> {
+    /// Starts every component.
+    pub fn start(plan: &Plan, mode: RunMode) -> Result<Pipeline, Unbuildable> {
         let (trigger, shutdown) = Shutdown::new();
-        let Wired { sources, segments, sinks, meters } = wire(plan, &shutdown, faults_wanted)?;
+        let Wired { sources, segments, sinks, meters } = wire(plan, &shutdown, mode)?;
         let mut tasks = JoinSet::new();
         for sink in sinks {
             if sink.sink.blocks() {

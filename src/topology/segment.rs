@@ -82,6 +82,11 @@ impl Segment {
         while let Some((at, mut batch)) = todo.pop() {
             let Some(stage) = self.stages.get_mut(at) else { continue };
             let mut ports = Ports::default();
+            if batch.replayed {
+                stage.transform.apply(&mut batch, &mut ports);
+                pass_on(&stage.main, batch, &mut todo).await;
+                continue;
+            }
             stage.meter.count_in(batch.events.len() as u64);
             stage.transform.apply(&mut batch, &mut ports);
             for (reason, events) in batch.take_drops() {

@@ -11,6 +11,8 @@ use crate::transforms::TransformConfig;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// Where checkpoints are kept unless `data_dir` says otherwise.
+const DATA_DIR: &str = "/var/lib/evaltrail";
 /// How much waits in front of a segment: a queue between two tasks, not a buffer for slow sinks.
 const SEGMENT_LIMITS: Limits = Limits { events_max: 10_000, kib_max: 4 * 1024, when_full: WhenFull::Block };
 
@@ -26,6 +28,15 @@ pub struct Wired {
     pub meters: BTreeMap<String, Arc<Meter>>,
 }
 
+/// How a pipeline is run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RunMode {
+    /// Check every record, also one that nobody wants.
+    pub faults_wanted: bool,
+    /// Sources that could wait for more read what is there, to its end, and finish.
+    pub once: bool,
+}
+
 /// A component can't be made.
 #[derive(Debug, Clone)]
 pub struct Unbuildable {
@@ -36,14 +47,14 @@ pub struct Unbuildable {
 }
 
 /// Makes every component of `plan` and the queues between them.
-pub fn wire(plan: &Plan, shutdown: &Shutdown, faults_wanted: bool) -> Result<Wired, Unbuildable> {
+pub fn wire(plan: &Plan, shutdown: &Shutdown, mode: RunMode) -> Result<Wired, Unbuildable> {
     let ids = plan.ids().into_iter();
     let meters: BTreeMap<String, Arc<Meter>> = ids.map(|id| (id.to_owned(), Arc::default())).collect();
     let mut wiring = Wiring { plan, meters, targets: BTreeMap::new() };
     let mut sinks = Vec::new();
     for node in &plan.sinks {
         let (inlet, outlet) = queue(node.limits, wiring.meter(&node.id));
-        wiring.connect(&node.inputs, &Target::Queue(inlet));
+        wiring.connect(&node.inputs, &Target::Queue(inlet.of_sink()));
         let sink = node.config.build().map_err(|why| Unbuildable { id: node.id.clone(), why })?;
         sinks.push(SinkDriver { id: node.id.clone(), sink, queue: outlet, meter: wiring.meter(&node.id) });
     }
@@ -54,11 +65,13 @@ pub fn wire(plan: &Plan, shutdown: &Shutdown, faults_wanted: bool) -> Result<Wir
         let meter = wiring.meter(&node.id);
         let cx = SourceContext {
             id: node.id.clone(),
-            faults_wanted: faults_wanted || !faults.is_empty(),
+            faults_wanted: mode.faults_wanted || !faults.is_empty(),
             out: Emitter::new(wiring.queues(&node.id, None), faults, Arc::clone(&meter)),
             shutdown: shutdown.clone(),
             demand: demand_on(plan, &OutputId { component: node.id.clone(), port: None }),
             meter,
+            data_dir: plan.data_dir.clone().unwrap_or_else(|| DATA_DIR.into()),
+            once: mode.once,
         };
         let task = node.config.build(cx).map_err(|why| Unbuildable { id: node.id.clone(), why })?;
         sources.push((node.id.clone(), task));

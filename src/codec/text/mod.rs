@@ -80,6 +80,12 @@ impl TextReader {
         TextReader { stamps: Stamps::new(zone), twins: Twins::default(), crlf: false }
     }
 
+    /// Takes over what `before` knew.
+    pub fn inherit(&mut self, before: &TextReader) {
+        self.twins = before.twins.clone();
+        self.crlf = before.crlf;
+    }
+
     /// Whether a text record can begin with `line`.
     pub fn begins_record(&mut self, line: &[u8]) -> bool {
         begins_record(line, &mut self.stamps)

@@ -170,7 +170,7 @@ async fn run(
                 _ = pace.tick() => {}
                 () = shutdown.wait() => break,
                 () = intake.silence() => {
-                    drop(intake.silent().await);
+                    intake.silent().await;
                     continue;
                 }
             }
@@ -181,9 +181,9 @@ async fn run(
         }
         let bytes = Bytes::from(std::mem::take(&mut pending));
         let len = bytes.len() as u64;
-        drop(intake.take(Chunk::Lines { bytes, offset }).await);
+        intake.take(Chunk::Lines { bytes, offset }).await;
         offset += len;
     }
-    drop(intake.complete().await);
+    intake.complete().await;
     Ok(())
 }

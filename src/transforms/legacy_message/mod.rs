@@ -138,14 +138,14 @@ impl Parser {
             return true;
         };
         let log_ms = record.time_ms;
-        let stays = match twins.meet(event, &record) {
+        let stays = match twins.meet(event, &record, batch.replayed) {
             Met::Nobody if record.is_complete() => {
                 write_canonical(event, &record, self.message);
                 twins.remember(event, record);
                 true
             }
             Met::Nobody => {
-                twins.hold(event, record, &batch.acks, batch.now_ms);
+                twins.hold(event, record, batch);
                 false
             }
             // An event that is merged away is no loss: what it says has gone out, or does now.
@@ -154,8 +154,9 @@ impl Parser {
                 false
             }
             Met::Held(first) => {
-                batch.count_dropped("twin", 1);
-                let Held { event: joined, record, acks } = join(*first, event, record);
+                // One that was delivered before was not counted when it came in.
+                batch.count_dropped("twin", u64::from(!first.replayed));
+                let Held { event: joined, record, acks, .. } = join(*first, event, record);
                 batch.acks.join(acks);
                 *event = joined;
                 write_canonical(event, &record, self.message);
@@ -173,8 +174,15 @@ impl Parser {
     /// Lets go of the events that have waited long enough.
     fn expire(&mut self, batch: &mut Batch, log_ms: Option<i64>, mut release: impl FnMut(Event)) {
         let Some(twins) = self.twins.as_mut().filter(|twins| twins.wake_at().is_some()) else { return };
-        for Held { mut event, record, acks } in twins.expire(batch.now_ms, log_ms, batch.last) {
+        // What is let go leaves with the batch, and a replayed one goes nowhere.
+        if batch.replayed {
+            return;
+        }
+        for Held { mut event, record, acks, replayed } in twins.expire(batch.now_ms, log_ms, batch.last) {
             batch.acks.join(acks);
+            if replayed {
+                continue;
+            }
             write_canonical(&mut event, &record, self.message);
             release(event);
         }

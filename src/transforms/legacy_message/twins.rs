@@ -8,7 +8,7 @@
 use super::record::{Code, Kind, Mode, Record, merge};
 use crate::event::json::Json;
 use crate::event::json::string::unescape_into;
-use crate::event::{Acks, Event, Place};
+use crate::event::{Acks, Batch, Event, Place};
 use crate::livebook::inspect::{Extent, Form};
 use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
@@ -35,6 +35,8 @@ pub struct Held {
     pub record: Record,
     /// Its share in the acknowledgement of the batch that it came in.
     pub acks: Acks,
+    /// Whether it was delivered before a restart: then it is only here to be met.
+    pub replayed: bool,
 }
 
 /// Whom a record meets.
@@ -152,8 +154,9 @@ impl Twins {
         self.waiting.front().map(|waiting| waiting.since_ms + self.wait_ms)
     }
 
-    /// Looks for the twin of a record, and forgets it: nobody has two.
-    pub fn meet(&mut self, event: &Event, record: &Record) -> Met {
+    /// Looks for the twin of a record, and forgets it: nobody has two. A record that was delivered before does not meet
+    /// one that was not: the other would leave with it.
+    pub fn meet(&mut self, event: &Event, record: &Record, replayed: bool) -> Met {
         self.records += 1;
         if record.kind == Kind::Combined {
             return Met::NeedsNone;
@@ -162,7 +165,10 @@ impl Twins {
             self.forget(number);
             return Met::GoneOut;
         }
-        let found = self.waiting.iter().position(|waiting| self.are_twins(waiting, event, record));
+        let fits = |waiting: &Waiting| {
+            (waiting.held.replayed || !replayed) && self.are_twins(waiting, event, record)
+        };
+        let found = self.waiting.iter().position(fits);
         match found.and_then(|at| self.waiting.remove(at)) {
             Some(waiting) => Met::Held(Box::new(waiting.held)),
             None => Met::Nobody,
@@ -195,12 +201,12 @@ impl Twins {
     }
 
     /// Holds a record back, and leaves an empty event in its place.
-    pub fn hold(&mut self, event: &mut Event, record: Record, acks: &Acks, now_ms: u64) {
+    pub fn hold(&mut self, event: &mut Event, record: Record, batch: &Batch) {
         let nothing = Event::new(event.origin().clone());
         let mut event = std::mem::replace(event, nothing);
         event.detach();
-        let held = Held { event, record, acks: acks.clone() };
-        self.waiting.push_back(Waiting { held, since_ms: now_ms, number: self.records });
+        let held = Held { event, record, acks: batch.acks.clone(), replayed: batch.replayed };
+        self.waiting.push_back(Waiting { held, since_ms: batch.now_ms, number: self.records });
     }
 
     /// Lets go of those that have waited long enough: by the clock, or, where a log is read faster than it was
@@ -354,7 +360,7 @@ fn agree(legacy: (&Code, &Event), structured: (&Code, &Event)) -> bool {
 
 /// One event of two: the one that was read first, with the best of both.
 pub fn join(first: Held, second: &Event, second_record: Record) -> Held {
-    let Held { mut event, record, acks } = first;
+    let Held { mut event, record, acks, replayed } = first;
     let code = record.code.detached(&event);
     let other = second_record.code.detached(second);
     for (name, value) in second.members(Place::Metadata) {
@@ -367,5 +373,10 @@ pub fn join(first: Held, second: &Event, second_record: Record) -> Held {
     }
     let mode = record.mode.or(second_record.mode);
     let code = if record.kind == Kind::Structured { merge(other, code) } else { merge(code, other) };
-    Held { event, record: Record { kind: Kind::Combined, mode, code, time_ms: record.time_ms }, acks }
+    Held {
+        event,
+        record: Record { kind: Kind::Combined, mode, code, time_ms: record.time_ms },
+        acks,
+        replayed,
+    }
 }
