@@ -44,12 +44,14 @@ impl SourceConfig for Player {
     fn build(&self, cx: SourceContext) -> Result<Task, Invalid> {
         let heard = Arc::clone(&self.heard);
         let steps = self.script.iter().cloned().enumerate().skip(self.from).collect();
-        Ok(Box::pin(play(cx, steps, self.in_flight, self.end, heard)))
+        let before = self.script.iter().take(self.from).cloned().collect();
+        Ok(Box::pin(play(cx, before, steps, self.in_flight, self.end, heard)))
     }
 }
 
 async fn play(
     mut cx: SourceContext,
+    before: Vec<Step>,
     steps: Vec<(usize, Step)>,
     in_flight: usize,
     end: SourceEnd,
@@ -57,6 +59,12 @@ async fn play(
 ) -> Result<(), String> {
     let room = Arc::new(Semaphore::new(in_flight));
     let stream = Arc::new(Stream { source: cx.id.clone(), file: None, fingerprint: 7 });
+    let make = |items: &[Item]| items.iter().map(|item| event(item, &stream)).collect();
+    for step in before {
+        // What was delivered before the restart is shown again to whoever remembers records.
+        let (events, faults) = (make(&step.events), Vec::new());
+        cx.out.send(Emission { events, faults, now_ms: RECEIVED_MS, replayed: true }).await;
+    }
     for (at, step) in steps {
         let permit = tokio::select! {
             biased;
@@ -64,11 +72,10 @@ async fn play(
             permit = ready(&room, step.pause) => permit,
         };
         let records = step.events.len() + step.faults.len();
-        let make = |items: &[Item]| items.iter().map(|item| event(item, &stream)).collect();
         let (events, faults) = (make(&step.events), make(&step.faults));
         cx.meter.count_in(records as u64);
         heard.lock().unwrap().insert(at, Vec::new());
-        let receipt = cx.out.send(Emission { events, faults, now_ms: RECEIVED_MS }).await;
+        let receipt = cx.out.send(Emission { events, faults, now_ms: RECEIVED_MS, replayed: false }).await;
         // Who waits for the verdict outlives the pipeline: it has to come even where that is aborted.
         let heard = Arc::clone(&heard);
         tokio::spawn(async move {
@@ -196,6 +203,9 @@ impl Transform for Worker {
 
 impl Worker {
     fn hold(&mut self, calls: u64, batch: &mut Batch) {
+        if batch.replayed {
+            return;
+        }
         let acks = batch.acks.clone();
         for event in std::mem::take(&mut batch.events) {
             match event.origin().offset() % 2 {

@@ -93,6 +93,14 @@ fn output(component: &str, port: &str) -> OutputId {
     OutputId { component: component.to_owned(), port }
 }
 
+impl Way {
+    /// The outputs of the transform that goes this way and has this number.
+    fn outputs(self, at: usize) -> impl Iterator<Item = OutputId> {
+        let ports: &[&str] = if self == Way::Route { &["", "a", "b"] } else { &[""] };
+        ports.iter().map(move |port| output(&format!("t{at}"), port))
+    }
+}
+
 impl World {
     /// The pipeline of a seed.
     pub fn draw(seed: u64) -> World {
@@ -110,8 +118,7 @@ impl World {
             let way = dice.pick(&ways);
             let inputs = some(&mut dice, &outputs);
             transforms.push(TransformSketch { way, inputs });
-            let ports: &[&str] = if way == Way::Route { &["", "a", "b"] } else { &[""] };
-            outputs.extend(ports.iter().map(|port| output(&format!("t{at}"), port)));
+            outputs.extend(way.outputs(at as usize));
         }
         let mut sinks: Vec<_> =
             (0..dice.within(1..=3)).map(|_| SinkSketch::draw(&mut dice, &outputs)).collect();
@@ -191,6 +198,22 @@ impl World {
         }
     }
 
+    /// Whether whatever comes from `source` to a sink comes through `legacy_message`.
+    pub fn merges_twins(&self, source: usize, sink: usize) -> bool {
+        let mut todo = vec![output(&format!("s{source}"), "")];
+        while let Some(from) = todo.pop() {
+            if self.sinks[sink].inputs.contains(&from) {
+                return false;
+            }
+            for (at, transform) in self.transforms.iter().enumerate() {
+                if transform.inputs.contains(&from) && transform.way != Way::Twins {
+                    todo.extend(transform.way.outputs(at));
+                }
+            }
+        }
+        true
+    }
+
     /// Whether what `source` sends arrives at a sink on a single way, on which nobody holds events back.
     pub fn keeps_order(&self, source: usize, sink: usize) -> bool {
         let mut ways = 0;
@@ -202,8 +225,7 @@ impl World {
                     if matches!(transform.way, Way::Hold(_) | Way::Twins) {
                         return false;
                     }
-                    let ports: &[&str] = if transform.way == Way::Route { &["", "a", "b"] } else { &[""] };
-                    todo.extend(ports.iter().map(|port| output(&format!("t{at}"), port)));
+                    todo.extend(transform.way.outputs(at));
                 }
             }
         }
