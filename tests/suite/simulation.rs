@@ -11,7 +11,7 @@
 mod components;
 mod world;
 
-use crate::dice::{number, seeds};
+use crate::dice::{Dice, number, seeds};
 use components::{Fate, Heard, SourceEnd};
 use evaltrail::delivery::{Meter, Totals, WhenFull};
 use evaltrail::event::Verdict;
@@ -220,15 +220,18 @@ fn counters_balance(world: &World, run: &Run) {
     assert!(!clean || run.outcome.failures.is_empty());
 }
 
-/// Starts again from what each source heard, in order, and lets it go well.
-fn a_restart_brings_the_rest(world: &World, first: &Run) {
+/// Starts again from what each source heard, in order, or from an earlier checkpoint, and lets it go well.
+fn a_restart_brings_the_rest(world: &World, first: &Run, dice: &mut Dice) {
     let done = |source: usize| {
         let heard = verdicts(&first.traces.heard[source]);
         let is_done =
             |step: &usize| matches!(heard.get(step).map(Vec::as_slice), Some([v]) if *v != Verdict::Lost);
         (0..).take_while(is_done).count()
     };
-    let from: Vec<usize> = (0..world.sources.len()).map(done).collect();
+    let mut from: Vec<usize> = (0..world.sources.len()).map(done).collect();
+    if dice.chance(70) {
+        from.iter_mut().for_each(|from| *from = dice.below(*from + 1));
+    }
     let second = Run::of(world, &from, true);
     assert!(second.outcome.is_clean(), "{:?}", second.outcome);
     let all = all_items(world);
@@ -264,7 +267,7 @@ fn simulate(seed: u64) -> bool {
     nothing_else_has_arrived(&world, &run);
     order_is_kept(&world, &run);
     counters_balance(&world, &run);
-    a_restart_brings_the_rest(&world, &run);
+    a_restart_brings_the_rest(&world, &run, &mut Dice::new(seed));
     is_cut_short(&world, &run.outcome)
 }
 
