@@ -293,6 +293,13 @@ impl Live {
         (status, self.stderr.take().unwrap().join().unwrap())
     }
 
+    /// Ends it as a power cut would; gives back what it had to say.
+    pub fn kill(mut self) -> String {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.stderr.take().unwrap().join().unwrap()
+    }
+
     /// A file of `/proc/PID`.
     pub fn proc(&self, file: &str) -> String {
         std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()

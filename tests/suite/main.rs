@@ -20,6 +20,8 @@ mod corpus;
 mod dice;
 mod evaluations;
 mod faults;
+mod file_model;
+mod files;
 mod harness;
 mod inproc;
 mod json_shapes;
