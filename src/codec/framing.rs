@@ -21,6 +21,32 @@ const TOO_LONG_KEPT_BYTES: usize = 1024;
 
 type Spares = Arc<Mutex<Vec<Vec<u8>>>>;
 
+/// Buffers that framers which take turns share.
+#[derive(Clone, Debug, Default)]
+pub struct Buffers(Spares);
+
+/// Where a framer stopped, for another that goes on: it needs no buffer meanwhile.
+#[derive(Clone, Debug, Default)]
+pub struct Parked {
+    /// Offset of the first byte that has not been handed on.
+    pub offset: u64,
+    /// The bytes at that offset that were read already, where they can't be read again.
+    rest: Vec<u8>,
+    too_long: Option<(Bytes, u64)>,
+}
+
+impl Parked {
+    /// Before the line at `offset`.
+    pub fn at(offset: u64) -> Parked {
+        Parked { offset, ..Parked::default() }
+    }
+
+    /// Where to read on.
+    pub fn read_from(&self) -> u64 {
+        self.offset + self.rest.len() as u64
+    }
+}
+
 /// A buffer on its way: comes back when the last event in it is gone.
 struct Lent {
     buffer: Vec<u8>,
@@ -62,6 +88,31 @@ impl Framer {
         let spares = Spares::default();
         let buffer = vec![0; BUFFER_BYTES];
         Framer { max_record_bytes, spares, buffer, filled: 0, offset: 0, too_long: None }
+    }
+
+    /// A framer that goes on where another was parked.
+    pub fn resume(max_record_bytes: usize, buffers: &Buffers, parked: Parked) -> Framer {
+        let Parked { offset, rest, too_long } = parked;
+        let spares = Arc::clone(&buffers.0);
+        let spare = spares.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut buffer = spare.unwrap_or_else(|| vec![0; BUFFER_BYTES]);
+        let filled = rest.len();
+        if buffer.len() <= filled {
+            buffer.resize(filled + BUFFER_BYTES, 0);
+        }
+        if let Some(front) = buffer.get_mut(..filled) {
+            front.copy_from_slice(&rest);
+        }
+        Framer { max_record_bytes, spares, buffer, filled, offset, too_long }
+    }
+
+    /// Gives the buffer back. The beginning of a line that is not whole is kept only if `keep` says so; else it is read
+    /// again from [`Parked::offset`].
+    pub fn park(self, keep: bool) -> Parked {
+        let Framer { spares, buffer, filled, offset, too_long, .. } = self;
+        let rest = if keep { buffer.get(..filled).unwrap_or_default().to_vec() } else { Vec::new() };
+        drop(Lent { buffer, len: 0, spares });
+        Parked { offset, rest, too_long }
     }
 
     /// Where to read the next bytes into; never empty.
@@ -236,6 +287,33 @@ mod tests {
         assert!(framer.spares.lock().unwrap().is_empty());
         drop(chunks);
         assert_eq!(framer.spares.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_parked_framer_goes_on_with_the_line_it_stopped_in() {
+        let stream = [b"one\ntw".as_slice(), b"o\n", &[b'x'; 5000], b"\nend\n"].concat();
+        for (keep, turn) in [(true, 7), (false, 7), (true, 1), (false, 4000)] {
+            let (buffers, mut parked, mut seen) = (Buffers::default(), Parked::default(), Vec::new());
+            let mut read_to = 0;
+            while read_to < stream.len() {
+                let mut framer = Framer::resume(1000, &buffers, parked);
+                // What is read again does not count as progress.
+                let from = (framer.offset as usize) + framer.filled;
+                let len = (stream.len() - from).min(turn.max(read_to + 1 - from.min(read_to)));
+                framer.room()[..len].copy_from_slice(&stream[from..from + len]);
+                seen.extend(framer.filled(len).iter().map(|chunk| match chunk {
+                    Chunk::Lines { bytes, offset } => (*offset, bytes.to_vec()),
+                    Chunk::TooLong { offset, len, .. } => (*offset, len.to_string().into_bytes()),
+                    Chunk::Sifted { .. } => unreachable!("a framer does not sift"),
+                }));
+                read_to = read_to.max(from + len);
+                parked = framer.park(keep);
+            }
+            let text: Vec<u8> = seen.iter().flat_map(|(_, bytes)| bytes.clone()).collect();
+            assert_eq!(text, b"one\ntwo\n5001end\n", "keep {keep}, {turn} at a time");
+            assert_eq!(parked.offset, stream.len() as u64);
+            assert_eq!(buffers.0.lock().unwrap().len(), 1);
+        }
     }
 
     proptest! {

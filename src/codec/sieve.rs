@@ -34,6 +34,8 @@ pub struct Run {
 #[derive(Debug)]
 pub struct Sieve {
     max_record_bytes: usize,
+    /// Whether anything may be left out at all.
+    sifts: bool,
     is_open: bool,
     dense: u32,
     search: Search,
@@ -51,6 +53,7 @@ impl Sieve {
         let skips = settings.demand != Demand::Everything && !settings.check_all;
         Sieve {
             max_record_bytes: settings.max_record_bytes,
+            sifts: skips && settings.codec == Codec::Livebook,
             is_open: skips && settings.codec == Codec::Livebook,
             dense: 0,
             search: Search::default(),
@@ -88,6 +91,16 @@ impl Sieve {
         }
         self.bytes += bytes.len() as u64;
         None
+    }
+
+    /// Goes on with another stream; `open` says whether that one may be sifted.
+    pub fn go_on(&mut self, open: bool) {
+        self.is_open = self.sifts && open;
+    }
+
+    /// Whether the stream may be sifted, by all that was seen of it.
+    pub fn is_open(&self) -> bool {
+        self.is_open
     }
 
     /// Whether enough has been kept to go on.

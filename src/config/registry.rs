@@ -42,6 +42,7 @@ pub struct Registry<'a> {
 /// The sources of this program.
 pub static SOURCES: &[Entry<dyn SourceConfig>] = &[
     source::<sources::stdin::Stdin>("stdin", "reads standard input"),
+    source::<sources::file::FileSource>("file", "reads files as they grow, through rotation and restarts"),
     source::<sources::demo_logs::DemoLogs>(
         "demo_logs",
         "makes up the log of a Livebook, for trying things out",

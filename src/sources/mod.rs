@@ -1,6 +1,7 @@
 //! Sources: where records come from. One file or folder each; they know neither each other nor the topology.
 
 pub mod demo_logs;
+pub mod file;
 pub mod stdin;
 
 use crate::delivery::SourceContext;

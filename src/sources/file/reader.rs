@@ -1,0 +1,435 @@
+//! The thread that reads: a turn for each file that has something new, and now and then a look for new files.
+//!
+//! Files of one log are read oldest first, so that its records stay in order over a rotation; logs have their turns side
+//! by side. A file waits closed where more are there than may be open.
+
+use super::checkpoints::{Checkpoint, Earlier, Store};
+use super::discover::Patterns;
+use super::input::{Input, Place, Trouble};
+use super::tail::{End, Tools, Turn};
+use super::watched::{Phase, Watched};
+use super::{FileSource, Piece, Stop};
+use crate::codec::framing::Buffers;
+use crate::codec::sieve::Sieve;
+use crate::codec::{Chunk, FaultKind, Settings};
+use crate::delivery::{SourceContext, clock};
+use crate::event::Stream;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::TrySendError;
+
+/// How often checkpoints are written, where they have moved.
+const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// How long a checkpoint outlives its file: rotation may bring the file back under another name.
+const GONE_KEPT_MS: u64 = 60_000;
+/// A file that can't be read is tried again after this long.
+const TROUBLE_WAIT: Duration = Duration::from_secs(1);
+/// A packed file that ends too early is taken for broken once it has not grown for this long.
+const UNFINISHED_MAX: Duration = Duration::from_secs(10);
+/// A file that waits until another may be closed is tried again after this long.
+const ROOM_WAIT: Duration = Duration::from_millis(4);
+/// The last verdicts are waited for in steps of this.
+const SETTLE_STEP: Duration = Duration::from_millis(2);
+
+/// Nobody takes what is read any more.
+pub struct Stopped;
+
+/// Reads the files of one source.
+pub struct Reader {
+    pub(super) id: String,
+    pub(super) options: FileSource,
+    pub(super) patterns: Patterns,
+    pub(super) once: bool,
+    /// In the order of their age: of files found together, the oldest has the lowest key.
+    pub(super) files: BTreeMap<u64, Watched>,
+    pub(super) next_key: u64,
+    /// Numbers of logs, by what the names of their files have in common.
+    pub(super) families: HashMap<PathBuf, u32>,
+    /// Checkpoints whose file has not been found.
+    pub(super) unclaimed: Vec<Checkpoint>,
+    /// Whether the files that are found next are those of the very first run.
+    pub(super) is_first_run: bool,
+    pub(super) is_first_scan: bool,
+    /// Files that look like a copy that rotation is about to make: since when they have had which length.
+    pub(super) suspects: BTreeMap<Place, (Instant, u64)>,
+    /// What could not be read in a run with `--once`.
+    pub(super) failures: Vec<String>,
+    pub(super) next_scan: Instant,
+    store: Store,
+    pub(super) next_save: Instant,
+    tools: Tools,
+    pieces: Sender<Piece>,
+    runtime: Handle,
+    stop: Arc<Stop>,
+}
+
+impl Reader {
+    /// A reader that has yet to look for files.
+    #[allow(clippy::too_many_arguments, reason = "it is called once, with what its thread takes along")]
+    pub fn new(
+        cx: &SourceContext,
+        options: FileSource,
+        patterns: Patterns,
+        settings: Settings,
+        store: Store,
+        earlier: Earlier,
+        pieces: Sender<Piece>,
+        stop: Arc<Stop>,
+    ) -> Reader {
+        let now = clock::monotonic();
+        let sieve = Sieve::new(&settings);
+        Reader {
+            id: cx.id.clone(),
+            options,
+            patterns,
+            once: cx.once,
+            files: BTreeMap::new(),
+            next_key: 0,
+            families: HashMap::new(),
+            unclaimed: earlier.checkpoints,
+            is_first_run: earlier.is_first_run,
+            is_first_scan: true,
+            suspects: BTreeMap::new(),
+            failures: Vec::new(),
+            next_scan: now,
+            store,
+            next_save: now + SAVE_EVERY,
+            tools: Tools { settings, buffers: Buffers::default(), sieve },
+            pieces,
+            runtime: Handle::current(),
+            stop,
+        }
+    }
+
+    /// Reads until it is told to stop or, where it should, until everything is read. `closing` says by its end that
+    /// nothing more is sent.
+    pub fn run(mut self, closing: &Receiver<()>) -> Result<(), String> {
+        while self.work().is_ok() {
+            if self.once && self.files.values().all(|file| file.phase != Phase::Live) {
+                break;
+            }
+            if self.stop.wait(self.pause()) {
+                break;
+            }
+        }
+        // Whoever decodes hears that nothing more comes, and closes what leads on.
+        let (closed, _) = tokio::sync::mpsc::channel(1);
+        self.pieces = closed;
+        // It ends without a message: the other end is dropped.
+        closing.recv().unwrap_or_default();
+        while !self.files.values().all(|file| file.progress.is_settled()) {
+            std::thread::sleep(SETTLE_STEP);
+        }
+        self.save().map_err(|e| format!("can't write checkpoints: {e}; what was read will be read again"))?;
+        match self.failures.as_slice() {
+            [] => Ok(()),
+            [one] => Err(one.clone()),
+            [first, others @ ..] => Err(format!("{first}; and {} more", others.len())),
+        }
+    }
+
+    fn work(&mut self) -> Result<(), Stopped> {
+        let now = clock::monotonic();
+        if now >= self.next_scan && (self.is_first_scan || !self.once) {
+            self.next_scan = now + Duration::from_millis(self.options.glob_minimum_cooldown_ms);
+            self.scan()?;
+        }
+        self.round()?;
+        self.save_if_due();
+        Ok(())
+    }
+
+    /// How long nothing is to be done.
+    fn pause(&self) -> Duration {
+        let looks = self.files.values().filter_map(|file| file.due);
+        let next = looks.chain([self.next_save]).chain((!self.once).then_some(self.next_scan)).min();
+        let now = clock::monotonic();
+        next.map_or(SAVE_EVERY, |at| at.saturating_duration_since(now))
+    }
+
+    /// A turn for every file that is due.
+    fn round(&mut self) -> Result<(), Stopped> {
+        let now = clock::monotonic();
+        let is_due = |file: &Watched| file.due.is_some_and(|due| due <= now);
+        let due: Vec<u64> = self.files.iter().filter(|(_, file)| is_due(file)).map(|(key, _)| *key).collect();
+        // Younger files of a log wait until the older ones are read.
+        let mut waiting = BTreeSet::new();
+        let mut is_full = false;
+        for key in due {
+            let Some(file) = self.files.get_mut(&key) else { continue };
+            let family = if self.options.oldest_first { 0 } else { file.family };
+            if waiting.contains(&family) {
+                continue;
+            }
+            let is_open = file.input.is_some();
+            is_full = is_full || (!is_open && !self.make_room()?);
+            let is_ready = is_open || (!is_full && self.open(key));
+            if !is_ready
+                && is_full
+                && let Some(file) = self.files.get_mut(&key)
+            {
+                file.due = Some(now + ROOM_WAIT);
+            }
+            if !is_ready || !self.turn(key)? {
+                waiting.insert(family);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads on in one file; says whether it has been read to its end.
+    fn turn(&mut self, key: u64) -> Result<bool, Stopped> {
+        let now = clock::monotonic();
+        let Some(file) = self.files.get_mut(&key) else { return Ok(true) };
+        let wait = Duration::from_secs(self.options.rotate_wait_secs);
+        let is_left = file.phase == Phase::Live && file.is_left(wait, now);
+        let (Some(input), Some(place)) = (file.input.as_mut(), file.place) else { return Ok(true) };
+        let finish = self.once || input.is_packed() || is_left;
+        let mut turn = file.tail.turn(input, place, &mut self.tools, finish);
+        let end = std::mem::take(&mut turn.end);
+        let had_news = !turn.pieces.is_empty();
+        self.hand_on(key, turn)?;
+        let Some(file) = self.files.get_mut(&key) else { return Ok(true) };
+        if had_news {
+            file.news = now;
+        }
+        match end {
+            End::Idle if !finish => {
+                file.had_nothing(now);
+                self.remove_if_old(key, now);
+                return Ok(true);
+            }
+            End::Read if !finish => {
+                if had_news {
+                    file.had_news(now)
+                } else {
+                    file.had_nothing(now)
+                }
+                return Ok(true);
+            }
+            End::Idle | End::Read => self.finish(key)?,
+            End::More => {
+                file.had_news(now);
+                file.due = Some(now);
+                return Ok(false);
+            }
+            End::Replaced => self.replace(key)?,
+            End::Trouble(trouble) => return self.trouble(key, trouble),
+        }
+        Ok(true)
+    }
+
+    fn hand_on(&mut self, key: u64, turn: Turn) -> Result<(), Stopped> {
+        if turn.pieces.is_empty() {
+            // It is shown when there is something that it could matter to.
+            if let (Some(Chunk::Lines { offset, .. }), Some(file)) = (turn.context, self.files.get_mut(&key))
+            {
+                file.tail.replay_from = Some(offset);
+            }
+            return Ok(());
+        }
+        self.tell_of(key)?;
+        if let Some(chunk) = turn.context {
+            self.send(Piece::Context(key, chunk))?;
+        }
+        for (chunk, end) in turn.pieces {
+            self.send(Piece::Lines(key, chunk, end))?;
+        }
+        Ok(())
+    }
+
+    /// Makes a file known to whoever decodes it.
+    fn tell_of(&mut self, key: u64) -> Result<(), Stopped> {
+        let Some(file) = self.files.get_mut(&key).filter(|file| !file.told) else { return Ok(()) };
+        file.told = true;
+        let stream = Stream {
+            source: self.id.clone(),
+            file: Some(file.path.to_string_lossy().into_owned()),
+            fingerprint: file.tail.fingerprint,
+        };
+        let (progress, family) = (Arc::clone(&file.progress), file.family);
+        let older = self.files.range(..key).rev().find(|(_, other)| other.family == family && other.told);
+        let after = older.map(|(key, _)| *key);
+        self.send(Piece::Open { key, stream, progress, after })
+    }
+
+    /// Waits for room; checkpoints are written meanwhile.
+    pub(super) fn send(&mut self, piece: Piece) -> Result<(), Stopped> {
+        let piece = match self.pieces.try_send(piece) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Closed(_)) => return Err(Stopped),
+            Err(TrySendError::Full(piece)) => piece,
+        };
+        loop {
+            let room = self.runtime.block_on(async {
+                tokio::time::timeout(SAVE_EVERY, self.pieces.clone().reserve_owned()).await
+            });
+            match room {
+                Ok(Ok(room)) => {
+                    room.send(piece);
+                    return Ok(());
+                }
+                Ok(Err(_)) => return Err(Stopped),
+                Err(_) => self.save_if_due(),
+            }
+        }
+    }
+
+    /// The file has been read to its end, its last line included.
+    fn finish(&mut self, key: u64) -> Result<(), Stopped> {
+        let now = clock::monotonic();
+        let Some(file) = self.files.get_mut(&key) else { return Ok(()) };
+        file.phase = Phase::Done;
+        let is_packed = file.input.as_ref().is_some_and(Input::is_packed);
+        let is_told = std::mem::take(&mut file.told);
+        file.tail.replay_from = Some(file.progress.position().context);
+        if self.once || is_packed {
+            file.checkpoint();
+            (file.input, file.due) = (None, None);
+        } else {
+            file.had_nothing(now);
+        }
+        if is_told { self.send(Piece::Finish(key)) } else { Ok(()) }
+    }
+
+    fn trouble(&mut self, key: u64, trouble: Trouble) -> Result<bool, Stopped> {
+        let now = clock::monotonic();
+        let Some(file) = self.files.get_mut(&key) else { return Ok(true) };
+        let path = file.path.display();
+        let detail = match trouble {
+            Trouble::Io(e) => {
+                let what = format!("can't read {path}: {e}");
+                self.cant_read(key, what);
+                return Ok(self.once);
+            }
+            Trouble::Unfinished if !self.once && file.news + UNFINISHED_MAX > now => {
+                if let Some(input) = &mut file.input {
+                    input.reopen();
+                }
+                file.due = Some(now + TROUBLE_WAIT);
+                return Ok(false);
+            }
+            Trouble::Unfinished => "the compressed data end too early".to_owned(),
+            Trouble::Broken(why) => format!("it can't be unpacked: {why}"),
+        };
+        let detail = format!("{path}: {detail}");
+        let offset = file.tail.parked.read_from();
+        self.tell_of(key)?;
+        self.send(Piece::Fault { key, kind: FaultKind::BrokenCompression, detail, offset })?;
+        self.finish(key)?;
+        Ok(true)
+    }
+
+    /// Says that a file can't be read, once for each reason, and tries again later; a run with `--once` has no later.
+    pub(super) fn cant_read(&mut self, key: u64, what: String) {
+        let Some(file) = self.files.get_mut(&key) else { return };
+        file.due = Some(clock::monotonic() + TROUBLE_WAIT);
+        if self.once {
+            (file.phase, file.due) = (Phase::Done, None);
+            self.failures.push(what);
+        } else if file.trouble != what {
+            tracing::warn!(source = self.id, "{what}; it is tried again");
+            file.trouble = what;
+        }
+    }
+
+    /// Whether one more file may be opened. Where too many are open, one that waits for news is closed.
+    fn make_room(&mut self) -> Result<bool, Stopped> {
+        let now = clock::monotonic();
+        let open = self.files.values().filter(|file| file.input.is_some()).count();
+        if open < self.options.max_open_files.get() {
+            return Ok(true);
+        }
+        let can_close = |file: &Watched| {
+            file.input.is_some()
+                && file.due.is_none_or(|due| due > now)
+                && file.is_delivered()
+                && (file.rotated.is_none() || file.phase == Phase::Done)
+        };
+        let idle = self.files.iter().filter(|(_, file)| can_close(file)).min_by_key(|(_, file)| file.news);
+        let Some(idle) = idle.map(|(key, _)| *key) else { return Ok(false) };
+        if let Some(file) = self.files.get_mut(&idle) {
+            file.close();
+        }
+        self.send(Piece::Close(idle))?;
+        Ok(true)
+    }
+
+    /// Opens a file that is not; says whether it is open then.
+    fn open(&mut self, key: u64) -> bool {
+        let now = clock::monotonic();
+        let Some(file) = self.files.get_mut(&key) else { return false };
+        match Input::open(&file.path) {
+            Ok(input) if input.metadata().is_ok_and(|metadata| file.place == Some(Place::of(&metadata))) => {
+                file.input = Some(input);
+                file.trouble.clear();
+                true
+            }
+            // Another file has this name by now: the next look at the folder says where this one is.
+            Ok(_) => {
+                (file.due, self.next_scan) = (None, now);
+                false
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && !self.once => {
+                (file.due, self.next_scan) = (None, now);
+                false
+            }
+            Err(e) => {
+                let what = format!("can't open {}: {e}", file.path.display());
+                self.cant_read(key, what);
+                false
+            }
+        }
+    }
+
+    /// Deletes a file that has been delivered whole, where that is wanted.
+    fn remove_if_old(&mut self, key: u64, now: Instant) {
+        let Some(after) = self.options.remove_after_secs.map(Duration::from_secs) else { return };
+        let Some(file) = self.files.get_mut(&key).filter(|file| file.is_delivered()) else { return };
+        let len = file.input.as_ref().and_then(|input| input.metadata().ok()).map(|metadata| metadata.len());
+        if file.news + after > now || len != Some(file.tail.offset()) {
+            return;
+        }
+        let path = file.path.display();
+        match std::fs::remove_file(&file.path) {
+            Ok(()) => tracing::info!(
+                source = self.id,
+                "{path} is delivered and deleted, as `remove_after_secs` asks"
+            ),
+            Err(e) => {
+                let what = format!("can't delete {path}: {e}");
+                return self.cant_read(key, what);
+            }
+        }
+        file.vanish(clock::now_ms());
+    }
+
+    fn save_if_due(&mut self) {
+        let now = clock::monotonic();
+        if now < self.next_save {
+            return;
+        }
+        self.next_save = now + SAVE_EVERY;
+        if let Err(e) = self.save() {
+            tracing::warn!(source = self.id, "can't write checkpoints: {e}; it is tried again");
+        }
+    }
+
+    fn save(&mut self) -> std::io::Result<()> {
+        let oldest = clock::now_ms().saturating_sub(GONE_KEPT_MS);
+        let is_kept = |gone_since_ms: Option<u64>| gone_since_ms.is_none_or(|since| since > oldest);
+        self.unclaimed.retain(|checkpoint| is_kept(checkpoint.gone_since_ms));
+        self.files.retain(|_, file| match file.phase {
+            Phase::Gone { since_ms } => since_ms > oldest || !file.progress.is_settled(),
+            Phase::Live | Phase::Done => true,
+        });
+        let watched = self.files.values_mut().filter_map(Watched::checkpoint);
+        let all = watched.chain(self.unclaimed.iter().cloned()).collect();
+        self.store.save(all)
+    }
+}

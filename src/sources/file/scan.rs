@@ -1,0 +1,331 @@
+//! Tells what a file that was found is: one that is watched, one that was watched before a restart, a copy that rotation
+//! has made of one of them, or a new one.
+//!
+//! In doubt a file is new: better twice than never.
+
+use super::Piece;
+use super::ReadFrom;
+use super::checkpoints::Checkpoint;
+use super::discover::{Found, stem};
+use super::input::{Input, Place};
+use super::reader::{Reader, Stopped};
+use super::tail::fits;
+use super::watched::{Phase, Watched};
+use crate::codec::framing::Parked;
+use crate::delivery::{Position, Progress, clock};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+/// A copy of a file that is still watched may be about to take its place, as `copytruncate` makes it; where nothing
+/// comes of it for this long, it is a file of its own.
+const SUSPECT_MAX: Duration = Duration::from_secs(10);
+
+impl Reader {
+    /// Looks for files, and finds out what has become of those that are known.
+    pub(super) fn scan(&mut self) -> Result<(), Stopped> {
+        let now = clock::monotonic();
+        let id = self.id.clone();
+        let found = self.patterns.find(|e| tracing::debug!(source = id, "can't look into a folder: {e}"));
+        if found.is_empty() && self.is_first_scan {
+            let patterns = self.options.include.join(", ");
+            tracing::warn!(source = self.id, "no file matches {patterns}");
+        }
+        let mut fresh = Vec::new();
+        let mut seen = Vec::new();
+        let known: std::collections::BTreeMap<Place, u64> =
+            self.files.iter().filter_map(|(key, file)| Some((file.place?, *key))).collect();
+        for found in found {
+            match known.get(&found.place).and_then(|key| Some((*key, self.files.get_mut(key)?))) {
+                Some((key, file)) => {
+                    file.saw(&found, now);
+                    seen.push(key);
+                }
+                None => fresh.push(found),
+            }
+        }
+        seen.sort_unstable();
+        self.look_for_missing(&seen)?;
+        let fresh: Vec<Found> = fresh.into_iter().filter(|found| !self.claim_by_inode(found)).collect();
+        for found in fresh {
+            if !self.claim_as_copy(&found) && !self.is_suspect(&found) {
+                self.begin(&found);
+            }
+        }
+        if self.is_first_scan {
+            self.look_for_rotated();
+        }
+        (self.is_first_scan, self.is_first_run) = (false, false);
+        Ok(())
+    }
+
+    /// Files that were not found where they should be: renamed, deleted, or replaced.
+    fn look_for_missing(&mut self, seen: &[u64]) -> Result<(), Stopped> {
+        let now = clock::monotonic();
+        let missing = |(key, file): (&u64, &Watched)| {
+            (file.is_there() && seen.binary_search(key).is_err()).then_some(*key)
+        };
+        let missing: Vec<u64> = self.files.iter().filter_map(missing).collect();
+        for key in missing {
+            let Some(file) = self.files.get_mut(&key) else { continue };
+            file.rotated = file.rotated.or(Some(now));
+            let links =
+                file.input.as_ref().map(|input| input.metadata().map_or(0, |metadata| metadata.nlink()));
+            match links {
+                // It is read to its end by the handle; a rotated one may still be written to.
+                Some(1..) => {}
+                Some(0) if file.phase != Phase::Done => {}
+                Some(0) => {
+                    if file.is_delivered() {
+                        file.vanish(clock::now_ms());
+                    }
+                }
+                None if file.phase == Phase::Done && file.len <= file.tail.last.end() => {
+                    file.vanish(clock::now_ms());
+                }
+                None => self.find_again(key)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for a file that is not open and has lost its name; or else for its copy.
+    fn find_again(&mut self, key: u64) -> Result<(), Stopped> {
+        let Some(file) = self.files.get(&key) else { return Ok(()) };
+        let place = file.place;
+        let siblings = self.siblings(&file.path, Some(key));
+        let by_place = siblings.iter().find(|found| Some(found.place) == place).cloned();
+        let again = match by_place {
+            Some(found) => Some((found, None)),
+            None => self.find_copy(key, siblings),
+        };
+        let now = clock::monotonic();
+        let Some(file) = self.files.get_mut(&key) else { return Ok(()) };
+        match again {
+            Some((found, input)) => {
+                file.goes_on_in(&found, input, now);
+                Ok(())
+            }
+            None => {
+                file.vanish(clock::now_ms());
+                if std::mem::take(&mut file.told) { self.send(Piece::Finish(key)) } else { Ok(()) }
+            }
+        }
+    }
+
+    /// The file that was read is another one by now: what was not read of it is in its copy, if rotation has made one.
+    pub(super) fn replace(&mut self, key: u64) -> Result<(), Stopped> {
+        let now = clock::monotonic();
+        let Some(file) = self.files.get_mut(&key) else { return Ok(()) };
+        let (Some(place), Some(input)) = (file.place.take(), file.input.take()) else { return Ok(()) };
+        let (path, family) = (file.path.clone(), file.family);
+        // From the same first line on, its records would have the same ids as those before.
+        let generation = file.tail.generation + 1;
+        file.rotated = Some(now);
+        file.due = None;
+        tracing::info!(
+            source = self.id,
+            "{} was cut off or written anew: it is read from its beginning",
+            path.display()
+        );
+        let found = Found::at(&path).filter(|found| found.place == place);
+        let found = found.unwrap_or(Found { path, place, len: 0, modified_ms: 0 });
+        let mut new = Watched::new(&found, family, None, now);
+        new.tail.generation = generation;
+        new.input = Some(input);
+        self.add(new);
+        // Its generation has to be the same after a crash: the checkpoint of the old one tells it.
+        self.next_save = now;
+        self.find_again(key)
+    }
+
+    /// A file with the inode of a checkpoint that also begins and ends like it.
+    fn claim_by_inode(&mut self, found: &Found) -> bool {
+        let is_at = |checkpoint: &&Checkpoint| checkpoint.is_at(found.place);
+        if self.unclaimed.iter().find(is_at).is_none() {
+            return false;
+        }
+        let Ok(mut input) = Input::open(&found.path) else { return false };
+        let at = self
+            .unclaimed
+            .iter()
+            .position(|known| known.is_at(found.place) && is_in(known, found, &mut input));
+        at.is_some_and(|at| self.claim(at, found))
+    }
+
+    /// A copy of a file that is gone, by its name and by what stands in it.
+    fn claim_as_copy(&mut self, found: &Found) -> bool {
+        let log = stem(&found.path);
+        let may_be = |known: &Checkpoint| known.offset > 0 && stem(Path::new(&known.path)) == log;
+        if !self.unclaimed.iter().any(may_be) {
+            return false;
+        }
+        let Ok(mut input) = Input::open(&found.path) else { return false };
+        let at = self
+            .unclaimed
+            .iter()
+            .position(|known| may_be(known) && known.tail.bytes > 0 && is_in(known, found, &mut input));
+        at.is_some_and(|at| self.claim(at, found))
+    }
+
+    /// Goes on with `found` from a checkpoint on.
+    fn claim(&mut self, at: usize, found: &Found) -> bool {
+        let checkpoint = self.unclaimed.swap_remove(at);
+        let family = self.family(&found.path);
+        self.add(Watched::new(found, family, Some(&checkpoint), clock::monotonic()));
+        true
+    }
+
+    /// Whether a file has all that was read of one that is still watched: then rotation may be about to put it in that
+    /// one's place.
+    fn is_suspect(&mut self, found: &Found) -> bool {
+        let now = clock::monotonic();
+        let Some(family) = self.families.get(&stem(&found.path)).copied() else { return false };
+        if self.once || self.is_first_scan {
+            return false;
+        }
+        let Ok(mut input) = Input::open(&found.path) else { return false };
+        let mut originals = self.files.values().filter(|file| file.family == family && file.is_there());
+        let is_copy = originals.any(|file| file.tail.may_come_in(&mut input, found.len));
+        // An original that has just vanished goes on in its copy.
+        let gone: Vec<u64> = self
+            .files
+            .iter()
+            .filter(|(_, file)| file.family == family && !file.is_there())
+            .map(|(key, _)| *key)
+            .collect();
+        for key in gone {
+            if let Some(file) = self.files.get_mut(&key)
+                && file.tail.is_in(&mut input).unwrap_or(false)
+            {
+                file.goes_on_in(found, None, now);
+                self.suspects.remove(&found.place);
+                return true;
+            }
+        }
+        // As long as it grows, nobody can say.
+        let (since, len) = self.suspects.get(&found.place).copied().unwrap_or((now, found.len));
+        let since = if len == found.len { since } else { now };
+        self.suspects.remove(&found.place);
+        let waits = is_copy && since + SUSPECT_MAX > now;
+        if waits {
+            self.suspects.insert(found.place, (since, found.len));
+        }
+        waits
+    }
+
+    /// A new file.
+    fn begin(&mut self, found: &Found) {
+        let age_ms = clock::now_ms().saturating_sub(found.modified_ms);
+        if self.options.ignore_older_secs.is_some_and(|secs| age_ms / 1000 > secs) {
+            return;
+        }
+        let family = self.family(&found.path);
+        let mut file = Watched::new(found, family, None, clock::monotonic());
+        // It may begin with the same line as one that had this inode: its records are others.
+        let unclaimed = self.unclaimed.iter().map(|known| (known.inode, known.generation));
+        let watched = self.files.values().map(|file| (file.inode, file.tail.generation));
+        let had_it = unclaimed.chain(watched).filter(|(inode, _)| *inode == found.place.inode);
+        file.tail.generation = had_it.map(|(_, generation)| generation + 1).max().unwrap_or(0);
+        if self.is_first_run && self.options.read_from == ReadFrom::End {
+            let end = Input::open(&found.path).ok().and_then(|mut input| end_of_lines(&mut input, found.len));
+            let at = end.unwrap_or(0);
+            file.tail.parked = Parked::at(at);
+            file.progress = Progress::new(Position { delivered: at, context: at });
+        }
+        self.add(file);
+    }
+
+    pub(super) fn add(&mut self, file: Watched) {
+        self.files.insert(self.next_key, file);
+        self.next_key += 1;
+    }
+
+    fn family(&mut self, path: &Path) -> u32 {
+        let next = self.families.len() as u32;
+        *self.families.entry(stem(path)).or_insert(next)
+    }
+
+    /// Files that were rotated while nobody looked, and have a name by now that no pattern matches.
+    fn look_for_rotated(&mut self) {
+        for mut checkpoint in std::mem::take(&mut self.unclaimed) {
+            let path = Path::new(&checkpoint.path).to_owned();
+            // It is where it was, and not asked for any more.
+            if Found::at(&path).is_some_and(|found| checkpoint.is_at(found.place)) {
+                continue;
+            }
+            let siblings = self.siblings(&path, None);
+            let again = siblings.into_iter().find(|found| {
+                let may_be = checkpoint.is_at(found.place) || checkpoint.tail.bytes > 0;
+                let input = Input::open(&found.path).ok().filter(|_| may_be);
+                input.is_some_and(|mut input| is_in(&checkpoint, found, &mut input))
+            });
+            match again {
+                Some(found) => {
+                    let family = self.family(&found.path);
+                    let now = clock::monotonic();
+                    let mut file = Watched::new(&found, family, Some(&checkpoint), now);
+                    file.rotated = Some(now);
+                    self.add_first(file);
+                }
+                None => {
+                    checkpoint.gone_since_ms = checkpoint.gone_since_ms.or(Some(clock::now_ms()));
+                    self.unclaimed.push(checkpoint);
+                }
+            }
+        }
+    }
+
+    /// Adds a file that is older than those that are known.
+    fn add_first(&mut self, file: Watched) {
+        let files = std::mem::take(&mut self.files);
+        self.files = files.into_iter().map(|(key, file)| (key + 1, file)).collect();
+        self.files.insert(0, file);
+        self.next_key += 1;
+    }
+
+    /// Files whose names say that they are of the same log, and that nobody watches.
+    fn siblings(&self, path: &Path, own: Option<u64>) -> Vec<Found> {
+        let log = stem(path);
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let paths =
+            entries.map(|entry| path.with_file_name(entry.file_name())).filter(|path| stem(path) == log);
+        let is_watched = |found: &Found| {
+            self.files.iter().any(|(key, file)| Some(*key) != own && file.place == Some(found.place))
+        };
+        paths.filter_map(|path| Found::at(&path)).filter(|found| !is_watched(found)).collect()
+    }
+
+    fn find_copy(&self, key: u64, siblings: Vec<Found>) -> Option<(Found, Option<Input>)> {
+        let tail = &self.files.get(&key)?.tail;
+        siblings.into_iter().find_map(|found| {
+            let mut input = Input::open(&found.path).ok()?;
+            tail.is_in(&mut input).is_ok_and(|is_in| is_in).then_some((found, Some(input)))
+        })
+    }
+}
+
+/// Whether the file has all that the checkpoint has seen of it.
+fn is_in(checkpoint: &Checkpoint, found: &Found, input: &mut Input) -> bool {
+    let is_long_enough = input.is_packed() || found.len >= checkpoint.offset;
+    is_long_enough
+        && fits(&checkpoint.head, input).unwrap_or(false)
+        && (checkpoint.tail.bytes == 0 || fits(&checkpoint.tail, input).unwrap_or(false))
+}
+
+/// Where the line begins that may still be written to.
+fn end_of_lines(input: &mut Input, len: u64) -> Option<u64> {
+    const STEP: u64 = 64 * 1024;
+    let mut end = if input.is_packed() { return None } else { len };
+    while end > 0 {
+        let start = end.saturating_sub(STEP);
+        let mut bytes = vec![0; (end - start) as usize];
+        let read = input.fill_at(&mut bytes, start).ok()?;
+        if let Some(newline) = memchr::memrchr(b'\n', bytes.get(..read)?) {
+            return Some(start + newline as u64 + 1);
+        }
+        end = start;
+    }
+    Some(0)
+}
