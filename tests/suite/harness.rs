@@ -293,6 +293,11 @@ impl Live {
         (status, self.stderr.take().unwrap().join().unwrap())
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// A file of `/proc/PID`.
     pub fn proc(&self, file: &str) -> String {
         std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()

@@ -251,7 +251,9 @@ impl Reader {
         for mut checkpoint in std::mem::take(&mut self.unclaimed) {
             let path = Path::new(&checkpoint.path).to_owned();
             // It is where it was, and not asked for any more.
-            if Found::at(&path).is_some_and(|found| checkpoint.is_at(found.place)) {
+            let is_watched = |place| self.files.values().any(|file| file.place == Some(place));
+            if Found::at(&path).is_some_and(|found| checkpoint.is_at(found.place) && !is_watched(found.place))
+            {
                 continue;
             }
             let siblings = self.siblings(&path, None);
