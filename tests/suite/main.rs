@@ -27,6 +27,7 @@ mod logs;
 mod memory;
 mod mutations;
 mod options;
+mod presets;
 mod process;
 mod registry;
 mod signals;
