@@ -85,6 +85,11 @@ impl SinkDriver {
     async fn next(&mut self) -> Option<Queued> {
         loop {
             let wake_at = self.sink.wake_at();
+            // Batches that keep coming do not put it off.
+            if wake_at.is_some_and(|at| at <= now_ms()) {
+                self.sink.wake().await;
+                continue;
+            }
             let due = async {
                 match wake_at {
                     Some(at) => tokio::time::sleep(Duration::from_millis(at.saturating_sub(now_ms()))).await,
@@ -96,7 +101,6 @@ impl SinkDriver {
                 queued = self.queue.next() => return queued,
                 () = due => {}
             }
-            self.sink.wake().await;
         }
     }
 
@@ -143,3 +147,6 @@ impl SinkDriver {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

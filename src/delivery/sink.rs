@@ -19,8 +19,8 @@ pub trait Sink: Send {
     /// [`WriteError::Transient`], it goes on where it stopped.
     fn flush(&mut self) -> BoxFuture<'_, Result<(), WriteError>>;
 
-    /// When it wants [`Sink::wake`] to be called although nothing comes, in milliseconds since 1970; at once, where
-    /// that has passed.
+    /// When it wants [`Sink::wake`] to be called, in milliseconds since 1970; before the next batch, where that has
+    /// passed.
     fn wake_at(&self) -> Option<u64> {
         None
     }

@@ -19,6 +19,7 @@ mod configs;
 mod corpus;
 mod evaluations;
 mod faults;
+mod file_sink;
 mod harness;
 mod inproc;
 mod json_shapes;

@@ -376,3 +376,6 @@ impl Files {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
