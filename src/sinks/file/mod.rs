@@ -326,13 +326,14 @@ impl Files {
         }
         for event in events {
             self.template.render(event, &mut self.path);
-            if !self.targets.contains_key(&self.path) {
-                self.targets.insert(self.path.clone(), Target::new(PathBuf::from(&self.path)));
-            }
-            if let Some(target) = self.targets.get_mut(&self.path) {
-                target.used_ms = now_ms;
-                target.push(event, &self.encoder, &self.manner);
-            }
+            let target = match self.targets.get_mut(&self.path) {
+                Some(target) => target,
+                None => {
+                    self.targets.entry(self.path.clone()).or_insert(Target::new(PathBuf::from(&self.path)))
+                }
+            };
+            target.used_ms = now_ms;
+            target.push(event, &self.encoder, &self.manner);
         }
     }
 

@@ -26,8 +26,9 @@ pub struct Output {
     len: u64,
     /// Whether there may be something behind `len`: a write or a sync has failed and could not be taken back yet.
     is_unsure: bool,
-    /// Whether the folder may still forget the file in a loss of power.
-    is_new: bool,
+    /// Whether a loss of power can't take the file's entry from its folder. Whoever made the file, this process or
+    /// one that has crashed, may not have got so far.
+    is_entry_synced: bool,
     /// When its last record was written: of a file that is opened again, its time of modification.
     pub written_ms: Option<u64>,
 }
@@ -70,7 +71,7 @@ impl Output {
             let found = file.metadata().map_err(trouble)?;
             let (id, len) = (id_of(&found), found.len());
             let written_ms = if len > 0 { modified_ms(&found) } else { None };
-            let mut output = Output { file, id, len, is_unsure: false, is_new, written_ms };
+            let mut output = Output { file, id, len, is_unsure: false, is_entry_synced: false, written_ms };
             // Whoever held the lock may have rotated the file in the meantime.
             if output.is_at(path)? {
                 output.cut_torn_line(path)?;
@@ -158,9 +159,11 @@ impl Output {
         self.file.write_all(records)?;
         if fsync == Fsync::Batch {
             self.file.sync_data()?;
-            if self.is_new {
-                disk::sync_folder_of(path)?;
-                self.is_new = false;
+            if !self.is_entry_synced {
+                let folder =
+                    |e: io::Error| io::Error::new(e.kind(), format!("its folder can't be synced: {e}"));
+                disk::sync_folder_of(path).map_err(folder)?;
+                self.is_entry_synced = true;
             }
         }
         Ok(())

@@ -11,6 +11,11 @@ use std::fmt::Write;
 /// Origin keys that can be part of a path: those that many records share.
 const ORIGIN_KEYS: [&str; 2] = ["%source", "%file"];
 
+/// A day, an hour, a minute, a second: a path that is the same at both ends of one is the same all through it.
+const STEPS_MS: [u64; 4] = [86_400_000, 3_600_000, 60_000, 1_000];
+/// Of a day whose month and number have two digits.
+const MIDNIGHT_MS: i64 = 1_795_305_600_000;
+
 /// A path with parts that depend on the event.
 #[derive(Clone, Debug)]
 pub struct Template {
@@ -69,7 +74,8 @@ impl Template {
         add_text(&mut parts, &mut text);
         let mut template = Template::of(parts);
         template.check()?;
-        template.step_ms = if template.shown(0) == template.shown(987) { 1_000 } else { 1 };
+        let fits = |step: &u64| template.shown(0) == template.shown(step - 1);
+        template.step_ms = STEPS_MS.into_iter().find(fits).unwrap_or(1);
         Ok(template)
     }
 
@@ -82,9 +88,9 @@ impl Template {
         Template { parts, prefix, has_fields, step_ms: 1 }
     }
 
-    /// The path where every field is the word `x`, at so many milliseconds of a day with two digits in all its parts.
-    fn shown(&self, ms: i64) -> String {
-        let time = DateTime::from_timestamp_millis(1_795_348_800_000 + ms).unwrap_or_default();
+    /// The path where every field is the word `x`, so many milliseconds after a midnight.
+    fn shown(&self, ms: u64) -> String {
+        let time = DateTime::from_timestamp_millis(MIDNIGHT_MS + ms.cast_signed()).unwrap_or_default();
         let part = |part: &Part| match part {
             Part::Text(text) => text.clone(),
             Part::Time { items, .. } => formatted(time, items),
@@ -302,11 +308,32 @@ mod tests {
 
     #[test]
     fn a_path_that_is_remembered_changes_with_the_time() {
-        let mut template = Template::parse("%S%.3f").unwrap();
-        let mut out = String::new();
-        for (time, expected) in [("00.001", "00.001"), ("00.002", "00.002"), ("01.002", "01.002")] {
-            template.render(&event(&format!(r#"{{"time":"2026-11-22T00:00:{time}Z"}}"#)), &mut out);
-            assert_eq!(out, expected);
+        let times = [
+            "22T00:00:00.001",
+            "22T00:00:00.002",
+            "22T00:00:01.002",
+            "22T00:07:01.002",
+            "22T13:07:01.002",
+            "23T13:07:01.002",
+        ];
+        for (path, step_ms) in [
+            ("%S%.3f", 1),
+            ("%s", 1_000),
+            ("%d %H%M", 60_000),
+            ("%I", 3_600_000),
+            ("%p", 3_600_000),
+            ("%Y-%m-%d", 86_400_000),
+            ("{{ x }}", 86_400_000),
+        ] {
+            let mut template = Template::parse(path).unwrap();
+            assert_eq!(template.step_ms, step_ms, "{path}");
+            for time in times {
+                let event = event(&format!(r#"{{"time":"2026-11-{time}Z"}}"#));
+                let (mut one, mut other) = (String::new(), String::new());
+                template.render(&event, &mut one);
+                Template::parse(path).unwrap().render(&event, &mut other);
+                assert_eq!(one, other, "{path}");
+            }
         }
     }
 

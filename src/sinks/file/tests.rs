@@ -144,6 +144,20 @@ fn a_torn_line_is_cut_and_whole_ones_stay() {
 }
 
 #[test]
+fn a_line_that_is_too_long_to_be_ours_is_ended_not_cut() {
+    let folder = Folder::new();
+    let len = 64 * 1024 * 1024 + 70_000;
+    let file = fs::File::create(folder.join("a")).unwrap();
+    file.set_len(len).unwrap();
+    put(&mut folder.sink("path = '@/a'"), &[numbered(1)]);
+    assert_eq!(fs::metadata(folder.join("a")).unwrap().len(), len + 9);
+    let mut end = [0; 10];
+    std::os::unix::fs::FileExt::read_exact_at(&fs::File::open(folder.join("a")).unwrap(), &mut end, len - 1)
+        .unwrap();
+    assert_eq!(&end, b"\0\n{\"n\":1}\n");
+}
+
+#[test]
 fn a_file_that_is_moved_removed_or_replaced_is_made_anew() {
     let folder = Folder::new();
     let mut sink = folder.sink("path = '@/a'");
