@@ -19,6 +19,7 @@ mod configs;
 mod corpus;
 mod evaluations;
 mod faults;
+mod file_sink;
 mod file_source;
 mod harness;
 mod inproc;
