@@ -4,7 +4,9 @@
 #     benches/side_by_side.sh [MEGABYTES [RUNS]]        # 200 and 5 where they are left out
 #
 # The logs are made by the demo_logs source: `mixed` has 5 % records of evaluations, `evaluations` nothing else. All
-# programs write to a file, since grep stops at its first match where its output is /dev/null. Needs GNU time, jq.
+# programs write to a file, since grep stops at its first match where its output is /dev/null. `evaltrail` is the embedded
+# pipeline over standard input; `files` is configs/files.toml with --once, from file to file, with checkpoints and every
+# batch synced to the disk; `copy` is a file source straight into a file sink. Needs GNU time, jq.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 megabytes=${1:-200}
@@ -37,6 +39,17 @@ TOML
   "$evaltrail" -q -c "$work/gen.toml" | head -c "$((megabytes * 1000000))" | sed '$d' >"$work/$3"
 }
 
+cat >"$work/copy.toml" <<'TOML'
+data_dir = "${EVALTRAIL_DATA}"
+[sources.log]
+type = "file"
+include = ["${LIVEBOOK_LOGS}/*.log"]
+[sinks.out]
+type = "file"
+inputs = ["log"]
+path = "${EVALTRAIL_OUT}/copy.jsonl"
+TOML
+
 # once COMMAND...: appends wall seconds and peak KiB to $work/figures.
 once() {
   local begin end
@@ -56,7 +69,10 @@ for spec in "livebook_json 0.05 mixed.jsonl" "livebook_json 1.0 evaluations.json
   read -r format share name <<<"$spec"
   generate "$format" "$share" "$name"
   log=$work/$name
-  programs=(grep wc evaltrail)
+  programs=(grep wc evaltrail files copy)
+  mkdir -p "$work/logs"
+  ln -f "$log" "$work/logs/livebook.log"
+  export LIVEBOOK_LOGS=$work/logs EVALTRAIL_DATA=$work/data EVALTRAIL_OUT=$work/trail
   [ "$format" = livebook_json ] && programs+=(jq)
   printf '\n%s: %s bytes, median of %s\n' "$name" "$(stat -c %s "$log")" "$runs"
   for program in "${programs[@]}"; do : >"$work/$program"; done
@@ -65,11 +81,14 @@ for spec in "livebook_json 0.05 mixed.jsonl" "livebook_json 1.0 evaluations.json
       # jq takes a hundred times as long: one run says enough.
       if [ "$program" = jq ] && [ "$run" -gt 1 ]; then continue; fi
       : >"$work/figures"
+      rm -rf "$work/data" "$work/trail"
       case $program in
         grep) once grep -c 'code\.evaluate' ;;
         wc) once wc -l ;;
         jq) once jq -cR "$jq_program" ;;
         evaltrail) once "$evaltrail" -q ;;
+        files) once "$evaltrail" -q -c configs/files.toml --once ;;
+        copy) once "$evaltrail" -q -c "$work/copy.toml" --once ;;
       esac
       # The first round warms the caches.
       if [ "$run" -gt 0 ]; then cat "$work/figures" >>"$work/$program"; fi

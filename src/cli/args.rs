@@ -95,6 +95,12 @@ pub struct InitArgs {
 pub enum Preset {
     /// Livebook's log on standard input: the embedded pipeline
     Stdin,
+    /// Log files in, files out
+    File,
+    /// The logs that Docker keeps of its containers
+    Docker,
+    /// The logs that the kubelet keeps of its pods
+    Kubernetes,
     /// The log of a Livebook that does not exist, for a first look
     Demo,
 }

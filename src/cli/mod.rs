@@ -5,7 +5,7 @@ mod load;
 pub mod render;
 mod run;
 
-use args::{Cli, Command, InitArgs, Preset};
+use args::{Cli, Command, Preset};
 use clap::Parser;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, Write};
@@ -13,8 +13,6 @@ use std::process::ExitCode;
 
 /// The pipeline that runs where no config is given.
 const EMBEDDED: &str = include_str!("../../configs/embedded.toml");
-/// A pipeline for a first look.
-const DEMO: &str = include_str!("../../configs/demo.toml");
 
 /// Something was rejected or lost, or a component failed.
 const EXIT_FAILED: u8 = 1;
@@ -37,9 +35,19 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         None => run::run(&cli.run),
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Validate(args)) => load::validate(&args),
-        Some(Command::Init(InitArgs { preset: Preset::Stdin })) => print(EMBEDDED),
-        Some(Command::Init(InitArgs { preset: Preset::Demo })) => print(DEMO),
+        Some(Command::Init(args)) => print(preset(args.preset)),
         Some(Command::List) => print(&list()),
+    }
+}
+
+/// The config of a preset.
+fn preset(preset: Preset) -> &'static str {
+    match preset {
+        Preset::Stdin => EMBEDDED,
+        Preset::File => include_str!("../../configs/files.toml"),
+        Preset::Docker => include_str!("../../configs/docker.toml"),
+        Preset::Kubernetes => include_str!("../../configs/kubernetes.toml"),
+        Preset::Demo => include_str!("../../configs/demo.toml"),
     }
 }
 

@@ -115,6 +115,11 @@ impl Framer {
         Parked { offset, rest, too_long }
     }
 
+    /// Whether it is inside of a line over the limit.
+    pub fn is_passing(&self) -> bool {
+        self.too_long.is_some()
+    }
+
     /// Where to read the next bytes into; never empty.
     pub fn room(&mut self) -> &mut [u8] {
         if self.filled == self.buffer.len() {

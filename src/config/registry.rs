@@ -68,6 +68,7 @@ pub static TRANSFORMS: &[Entry<dyn TransformConfig>] = &[
 /// The sinks of this program.
 pub static SINKS: &[Entry<dyn SinkConfig>] = &[
     sink::<sinks::console::Console>("console", "writes to standard output or standard error"),
+    sink::<sinks::file::File>("file", "writes to files, rotated and synced"),
     sink::<sinks::blackhole::Blackhole>("blackhole", "takes everything and keeps nothing but the count"),
 ];
 

@@ -1,5 +1,6 @@
 //! Drives one sink: takes batches from its queue, writes, flushes, retries, acknowledges.
 
+use super::clock::now_ms;
 use super::meter::Meter;
 use super::queue::{Outlet, Queued};
 use super::retry::Backoff;
@@ -45,7 +46,7 @@ impl SinkDriver {
     /// Runs until the queue is closed and empty.
     pub async fn run(mut self) -> Ended {
         let mut taken: Vec<Queued> = Vec::new();
-        while let Some(first) = self.queue.next().await {
+        while let Some(first) = self.next().await {
             let mut events = first.batch.events.len();
             taken.push(first);
             while events < FLUSH_EVENTS_MAX
@@ -76,7 +77,31 @@ impl SinkDriver {
                 queued.batch.resolve(verdict);
             }
         }
+        self.sink.close().await;
         Ended::Drained
+    }
+
+    /// The next batch. While none comes, the sink does what is due by the clock.
+    async fn next(&mut self) -> Option<Queued> {
+        loop {
+            let wake_at = self.sink.wake_at();
+            // Batches that keep coming do not put it off.
+            if wake_at.is_some_and(|at| at <= now_ms()) {
+                self.sink.wake().await;
+                continue;
+            }
+            let due = async {
+                match wake_at {
+                    Some(at) => tokio::time::sleep(Duration::from_millis(at.saturating_sub(now_ms()))).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                queued = self.queue.next() => return queued,
+                () = due => {}
+            }
+        }
     }
 
     async fn write(&mut self, events: &[Event]) -> Outcome {
@@ -90,19 +115,26 @@ impl SinkDriver {
     /// Writes `events`, or flushes where there are none to write, until it works or never will.
     async fn retry(&mut self, events: Option<&[Event]>) -> Outcome {
         let mut backoff = Backoff::new(RETRY_INITIAL, RETRY_MAX);
+        let mut failed = false;
         loop {
             let done = match events {
                 Some(events) => self.sink.write(events).await,
                 None => self.sink.flush().await,
             };
             match done {
-                Ok(()) => return Outcome::Done,
+                Ok(()) => {
+                    if failed {
+                        tracing::info!(sink = self.id, "can write again");
+                    }
+                    return Outcome::Done;
+                }
                 Err(WriteError::Gone) => return Outcome::Gone,
                 Err(WriteError::Permanent(why)) => {
                     tracing::error!(sink = self.id, "rejected: {why}");
                     return Outcome::Refused;
                 }
                 Err(WriteError::Transient(why)) => {
+                    failed = true;
                     let wait = backoff.next_wait();
                     tracing::warn!(
                         sink = self.id,
@@ -115,3 +147,6 @@ impl SinkDriver {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,11 +5,28 @@ use super::{Emission, Emitter, Meter, Progress};
 use crate::codec::{Chunk, Decoded, Decoder, Fault, FaultKind};
 use crate::event::Stream;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Faults of one kind are told of at most this often; all are counted.
 const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// When faults were last told of, by kind: streams of one source share it.
+#[derive(Debug, Default)]
+pub struct Told(Mutex<BTreeMap<FaultKind, Instant>>);
+
+impl Told {
+    /// Whether one of this kind is to be told of now.
+    fn is_due(&self, kind: FaultKind) -> bool {
+        let now = monotonic();
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.get(&kind).is_some_and(|told| now.duration_since(*told) < TELL_EVERY) {
+            return false;
+        }
+        told.insert(kind, now);
+        true
+    }
+}
 
 /// One stream of bytes on its way to the pipeline.
 pub struct Intake {
@@ -21,7 +38,7 @@ pub struct Intake {
     progress: Option<Arc<Progress>>,
     /// Offset in the stream up to which it was taken in.
     end: u64,
-    told: BTreeMap<FaultKind, Instant>,
+    told: Arc<Told>,
     /// How many events the last piece held; the next one is likely to hold about as many.
     events: usize,
 }
@@ -30,12 +47,13 @@ impl Intake {
     /// For a stream that begins.
     pub fn new(decoder: Decoder, stream: Stream, out: Emitter, meter: Arc<Meter>) -> Intake {
         let stream = Arc::new(stream);
-        Intake { decoder, stream, out, meter, progress: None, end: 0, told: BTreeMap::new(), events: 0 }
+        Intake { decoder, stream, out, meter, progress: None, end: 0, told: Arc::default(), events: 0 }
     }
 
-    /// The same for a stream whose source goes on after a restart: `progress` follows what is delivered of it.
-    pub fn following(self, progress: Arc<Progress>) -> Intake {
-        Intake { progress: Some(progress), ..self }
+    /// The same for one of several streams whose source goes on after a restart: `progress` follows what is delivered of
+    /// it, and faults of all of them count as one in how often they are told of.
+    pub fn following(self, progress: Arc<Progress>, told: Arc<Told>) -> Intake {
+        Intake { progress: Some(progress), told, ..self }
     }
 
     /// Takes over what `before` knew, the stream whose place this one takes.
@@ -131,13 +149,12 @@ impl Intake {
     }
 
     fn tell(&mut self, fault: &Fault) {
-        let now = monotonic();
-        if self.told.get(&fault.kind).is_some_and(|told| now.duration_since(*told) < TELL_EVERY) {
+        if !self.told.is_due(fault.kind) {
             return;
         }
-        self.told.insert(fault.kind, now);
         let offset = fault.event.origin().offset();
         let (source, reason) = (self.stream.source.as_str(), fault.kind.name());
-        tracing::warn!(source, offset, reason, "a record can't be decoded: {}", fault.detail);
+        let file = self.stream.file.as_deref();
+        tracing::warn!(source, file, offset, reason, "a record can't be decoded: {}", fault.detail);
     }
 }

@@ -16,7 +16,7 @@ mod sink;
 
 pub use drive::{Ended, SinkDriver};
 pub use emitter::{Emission, Emitter, Receipt};
-pub use intake::Intake;
+pub use intake::{Intake, Told};
 pub use meter::{Meter, Totals};
 pub use progress::{Position, Progress};
 pub use queue::{Inlet, Limits, Outlet, Queued, WhenFull, queue};

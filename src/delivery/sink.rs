@@ -18,6 +18,22 @@ pub trait Sink: Send {
     /// Makes sure that everything written so far has arrived; acknowledgements go out after it. Called again after a
     /// [`WriteError::Transient`], it goes on where it stopped.
     fn flush(&mut self) -> BoxFuture<'_, Result<(), WriteError>>;
+
+    /// When it wants [`Sink::wake`] to be called, in milliseconds since 1970; before the next batch, where that has
+    /// passed.
+    fn wake_at(&self) -> Option<u64> {
+        None
+    }
+
+    /// Does what is due by the clock: files that nobody writes to are closed.
+    fn wake(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    /// Everything is written, and nothing will follow: finishes what goes on beside the writing.
+    fn close(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// Why a write failed.

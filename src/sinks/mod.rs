@@ -2,6 +2,7 @@
 
 pub mod blackhole;
 pub mod console;
+pub mod file;
 
 use crate::delivery::Sink;
 use crate::event::Invalid;

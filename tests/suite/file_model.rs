@@ -10,7 +10,7 @@
 mod world;
 
 use crate::dice::{Dice, seeds};
-use crate::files::{Place, Reading};
+use crate::files::{LINES, LINES_OF_ALL, Place, Reading};
 use crate::harness::{TIMEOUT, until};
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,9 +22,6 @@ use world::World;
 const AT_ONCE: usize = 4;
 
 const LOG: &str = "app.log";
-const LINES: Reading =
-    Reading { include: "app.log", options: "decoding.codec = \"text\"", evaluations: false };
-const LINES_OF_ALL: Reading = Reading { include: "app.log*", ..LINES };
 
 fn sequences(reading: Reading, first_seed: u64) {
     let seeds = Mutex::new(seeds("EVALTRAIL_SEQUENCES", 6));

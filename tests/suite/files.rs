@@ -24,6 +24,12 @@ pub struct Reading {
     pub evaluations: bool,
 }
 
+/// A log of lines, whose rotated files are out of the glob.
+pub const LINES: Reading =
+    Reading { include: "app.log", options: "decoding.codec = \"text\"", evaluations: false };
+/// A log of lines with its rotated files.
+pub const LINES_OF_ALL: Reading = Reading { include: "app.log*", ..LINES };
+
 impl Place {
     /// Writes the config. The output is out of reach of the glob; `output` may name another folder for it.
     pub fn new(reading: Reading, output: Option<&Path>) -> Place {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -187,13 +188,16 @@ impl Run {
                 }
             }
         });
-        let stderr = thread::spawn(move || {
-            let mut bytes = Vec::new();
-            stderr.read_to_end(&mut bytes).unwrap();
-            String::from_utf8_lossy(&bytes).into_owned()
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&said);
+        let listener = thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(len @ 1..) = stderr.read(&mut bytes) {
+                heard.lock().unwrap().extend_from_slice(&bytes[..len]);
+            }
         });
         let stdin = child.stdin.take();
-        Live { child, stdin, lines: Some(lines), stderr: Some(stderr), _dir: self.dir }
+        Live { child, stdin, lines: Some(lines), said, listener: Some(listener), _dir: self.dir }
     }
 }
 
@@ -202,7 +206,8 @@ pub struct Live {
     child: Child,
     pub stdin: Option<ChildStdin>,
     lines: Option<Receiver<Vec<u8>>>,
-    stderr: Option<JoinHandle<String>>,
+    said: Arc<Mutex<Vec<u8>>>,
+    listener: Option<JoinHandle<()>>,
     _dir: TempDir,
 }
 
@@ -290,7 +295,28 @@ impl Live {
     pub fn wait(mut self, limit: Duration) -> (ExitStatus, String) {
         assert!(until(limit, || !self.is_running()), "still running after {limit:?}");
         let status = self.child.wait().unwrap();
-        (status, self.stderr.take().unwrap().join().unwrap())
+        self.listener.take().unwrap().join().unwrap();
+        (status, self.stderr())
+    }
+
+    /// What it has said so far.
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.said.lock().unwrap()).into_owned()
+    }
+
+    /// Waits until it has said `words`.
+    #[track_caller]
+    pub fn says(&self, words: &str) {
+        assert!(until(TIMEOUT, || self.stderr().contains(words)), "not said: {words}\n{}", self.stderr());
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Ends it as a power cut would; gives back what it had to say.

@@ -46,7 +46,7 @@ mod watched;
 
 use super::{SourceConfig, Task};
 use crate::codec::{Chunk, Decoder, Decoding, FaultKind, RecordBytes, Settings};
-use crate::delivery::{Intake, Progress, SourceContext, clock};
+use crate::delivery::{Intake, Progress, SourceContext, Told, clock};
 use crate::event::{Invalid, Stream};
 use checkpoints::Store;
 use discover::Patterns;
@@ -218,7 +218,7 @@ async fn run(
         .spawn(move || ended.send(reader.run(&theirs)).unwrap_or_default())
         .map_err(|e| format!("can't start a thread to read files: {e}"))?;
     let mut shutdown = cx.shutdown.clone();
-    let mut decoders = Decoders { cx, settings, intakes: BTreeMap::new() };
+    let mut decoders = Decoders { cx, settings, told: Arc::default(), intakes: BTreeMap::new() };
     loop {
         let silence = decoders.silence();
         tokio::select! {
@@ -242,6 +242,7 @@ async fn run(
 struct Decoders {
     cx: SourceContext,
     settings: Settings,
+    told: Arc<Told>,
     intakes: BTreeMap<u64, Intake>,
 }
 
@@ -250,8 +251,8 @@ impl Decoders {
         match piece {
             Piece::Open { key, stream, progress, after } => {
                 let (out, meter) = (self.cx.out.clone(), Arc::clone(&self.cx.meter));
-                let mut intake =
-                    Intake::new(Decoder::new(self.settings), stream, out, meter).following(progress);
+                let mut intake = Intake::new(Decoder::new(self.settings), stream, out, meter)
+                    .following(progress, Arc::clone(&self.told));
                 if let Some(before) = after.and_then(|after| self.intakes.get(&after)) {
                     intake.succeed(before);
                 }

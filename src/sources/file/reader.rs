@@ -4,7 +4,7 @@
 //! by side. A file waits closed where more are there than may be open.
 
 use super::checkpoints::{Checkpoint, Earlier, Store};
-use super::discover::Patterns;
+use super::discover::{Found, Patterns};
 use super::input::{Input, Place, Trouble};
 use super::tail::{End, Tools, Turn};
 use super::watched::{Phase, Watched};
@@ -201,7 +201,7 @@ impl Reader {
         match end {
             End::Idle if !finish => {
                 file.had_nothing(now);
-                self.remove_if_old(key, now);
+                self.remove_if_old(key, now)?;
                 return Ok(true);
             }
             End::Read if !finish => {
@@ -388,12 +388,13 @@ impl Reader {
     }
 
     /// Deletes a file that has been delivered whole, where that is wanted.
-    fn remove_if_old(&mut self, key: u64, now: Instant) {
-        let Some(after) = self.options.remove_after_secs.map(Duration::from_secs) else { return };
-        let Some(file) = self.files.get_mut(&key).filter(|file| file.is_delivered()) else { return };
+    fn remove_if_old(&mut self, key: u64, now: Instant) -> Result<(), Stopped> {
+        let Some(after) = self.options.remove_after_secs.map(Duration::from_secs) else { return Ok(()) };
+        let Some(file) = self.files.get_mut(&key).filter(|file| file.is_delivered()) else { return Ok(()) };
         let len = file.input.as_ref().and_then(|input| input.metadata().ok()).map(|metadata| metadata.len());
-        if file.news + after > now || len != Some(file.tail.offset()) {
-            return;
+        let is_its_name = Found::at(&file.path).is_some_and(|found| Some(found.place) == file.place);
+        if file.news + after > now || len != Some(file.tail.offset()) || !is_its_name {
+            return Ok(());
         }
         let path = file.path.display();
         match std::fs::remove_file(&file.path) {
@@ -403,10 +404,12 @@ impl Reader {
             ),
             Err(e) => {
                 let what = format!("can't delete {path}: {e}");
-                return self.cant_read(key, what);
+                self.cant_read(key, what);
+                return Ok(());
             }
         }
         file.vanish(clock::now_ms());
+        if std::mem::take(&mut file.told) { self.send(Piece::Finish(key)) } else { Ok(()) }
     }
 
     fn save_if_due(&mut self) {

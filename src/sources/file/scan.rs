@@ -26,7 +26,11 @@ impl Reader {
     pub(super) fn scan(&mut self) -> Result<(), Stopped> {
         let now = clock::monotonic();
         let id = self.id.clone();
-        let found = self.patterns.find(|e| tracing::debug!(source = id, "can't look into a folder: {e}"));
+        let is_first = self.is_first_scan;
+        let found = self.patterns.find(|e| match is_first {
+            true => tracing::warn!(source = id, "can't look into a folder: {e}"),
+            false => tracing::debug!(source = id, "can't look into a folder: {e}"),
+        });
         if found.is_empty() && self.is_first_scan {
             let patterns = self.options.include.join(", ");
             tracing::warn!(source = self.id, "no file matches {patterns}");
@@ -251,7 +255,9 @@ impl Reader {
         for mut checkpoint in std::mem::take(&mut self.unclaimed) {
             let path = Path::new(&checkpoint.path).to_owned();
             // It is where it was, and not asked for any more.
-            if Found::at(&path).is_some_and(|found| checkpoint.is_at(found.place)) {
+            let is_watched = |place| self.files.values().any(|file| file.place == Some(place));
+            if Found::at(&path).is_some_and(|found| checkpoint.is_at(found.place) && !is_watched(found.place))
+            {
                 continue;
             }
             let siblings = self.siblings(&path, None);

@@ -221,7 +221,8 @@ impl Tail {
         }
         let (mut trouble, mut framed_to) = (None, 0);
         turn.end = loop {
-            if at >= limit {
+            // A line is read to its end, or else to the limit of records: it would be read again from its start.
+            if at >= limit && (framed_to > 0 || framer.is_passing()) {
                 break End::More;
             }
             let room = framer.room();

@@ -176,6 +176,14 @@ impl World {
         lines.iter().all(|line| line.optional || seen.contains(line.text.as_str()))
     }
 
+    /// Whether a line of a file came out in this run.
+    fn is_being_read(&mut self, generation: usize) -> bool {
+        self.output.catch_up();
+        let from = self.stretches.last().map_or(0, |stretch| stretch.from);
+        let mut came = self.output.lines[from..].iter().map(|line| self.spots[&line.message].file);
+        self.live.is_some() && came.any(|file| file == generation)
+    }
+
     fn log(&self) -> File {
         OpenOptions::new().append(true).create(true).open(self.place.path(LOG)).unwrap()
     }
@@ -308,11 +316,14 @@ impl World {
         std::fs::rename(self.place.path(LOG), self.place.path(&format!("{LOG}.1"))).unwrap();
         self.rotated.insert(0, (current, false));
         self.current = None;
-        let late = dice.chance(30);
+        // Nobody could read what comes late to a file that nobody has open and that has left the glob.
+        let late = dice.chance(30) && (self.live.is_some() || self.keeps_rotated());
         if late {
             self.append_to(&mut old, current, dice);
         }
-        self.end_partial(current, self.live.is_none());
+        // Who never saw the file under its first name need not know that it is finished.
+        let optional = !self.is_being_read(current);
+        self.end_partial(current, optional);
         self.generations[current].departed = !self.keeps_rotated();
         if dice.chance(70) {
             self.current();

@@ -1,0 +1,120 @@
+//! When a batch is acknowledged.
+
+use super::*;
+use crate::delivery::{BoxFuture, Limits, WhenFull, queue};
+use crate::event::{Acks, Batch, Origin, Share};
+use std::future::ready;
+use std::sync::Mutex;
+
+type Diary = Arc<Mutex<Vec<String>>>;
+
+/// Writes down what is asked of it; its first flushes fail.
+struct Diarist {
+    diary: Diary,
+    failures: u32,
+}
+
+impl Diarist {
+    fn note(&self, what: impl Into<String>) {
+        self.diary.lock().unwrap().push(what.into());
+    }
+}
+
+impl Sink for Diarist {
+    fn write<'a>(&'a mut self, events: &'a [Event]) -> BoxFuture<'a, Result<(), WriteError>> {
+        self.note(format!("write {}", events.len()));
+        Box::pin(ready(Ok(())))
+    }
+
+    fn flush(&mut self) -> BoxFuture<'_, Result<(), WriteError>> {
+        if self.failures > 0 {
+            self.failures -= 1;
+            self.note("flush fails");
+            return Box::pin(ready(Err(WriteError::Transient("no space".into()))));
+        }
+        self.note("flush");
+        Box::pin(ready(Ok(())))
+    }
+
+    fn wake_at(&self) -> Option<u64> {
+        let woken = self.diary.lock().unwrap().iter().any(|line| line == "wake");
+        if woken { None } else { Some(0) }
+    }
+
+    fn wake(&mut self) -> BoxFuture<'_, ()> {
+        self.note("wake");
+        Box::pin(ready(()))
+    }
+
+    fn close(&mut self) -> BoxFuture<'_, ()> {
+        self.note("close");
+        Box::pin(ready(()))
+    }
+}
+
+fn batch(diary: &Diary, events: usize) -> Batch {
+    let heard = Arc::clone(diary);
+    let share = Share::new(move |verdict| heard.lock().unwrap().push(format!("{verdict:?}")));
+    Batch::new(vec![Event::new(Origin::nowhere()); events], 0, Acks::of(share))
+}
+
+fn driven(sizes: &[usize], failures: u32) -> Vec<String> {
+    let diary = Diary::default();
+    let limits = Limits { events_max: 100_000, kib_max: 100_000, when_full: WhenFull::Block };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (inlet, queue) = queue(limits, Arc::default());
+        for &events in sizes {
+            inlet.send(batch(&diary, events)).await;
+        }
+        drop(inlet);
+        let sink = Box::new(Diarist { diary: Arc::clone(&diary), failures });
+        let driver = SinkDriver { id: "out".into(), sink, queue, meter: Arc::default() };
+        assert_eq!(driver.run().await, Ended::Drained);
+    });
+    let mut lines = diary.lock().unwrap().clone();
+    assert_eq!(lines.remove(0), "wake", "what is due at the start comes first");
+    lines
+}
+
+#[test]
+fn a_batch_is_delivered_when_it_is_flushed_and_not_before() {
+    assert_eq!(driven(&[1], 0), ["write 1", "flush", "Delivered", "close"]);
+    assert_eq!(driven(&[1], 2), ["write 1", "flush fails", "flush fails", "flush", "Delivered", "close"]);
+}
+
+#[test]
+fn batches_that_wait_share_a_flush_up_to_a_limit() {
+    assert_eq!(
+        driven(&[1, 2, 3], 0),
+        ["write 1", "write 2", "write 3", "flush", "Delivered", "Delivered", "Delivered", "close"]
+    );
+    let (large, small) = (FLUSH_EVENTS_MAX, FLUSH_EVENTS_MAX - 1);
+    let written = |events: usize| format!("write {events}");
+    assert_eq!(driven(&[large, 1], 0)[..3], [written(large), "flush".into(), "Delivered".into()]);
+    assert_eq!(driven(&[small, 1], 0)[..3], [written(small), written(1), "flush".into()]);
+}
+
+#[test]
+fn a_sink_is_woken_while_nothing_comes() {
+    let diary = Diary::default();
+    let limits = Limits { events_max: 10, kib_max: 10, when_full: WhenFull::Block };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (inlet, queue) = queue(limits, Arc::default());
+        let sink = Box::new(Diarist { diary: Arc::clone(&diary), failures: 0 });
+        let driver = SinkDriver { id: "out".into(), sink, queue, meter: Arc::default() };
+        let running = driver.run();
+        tokio::pin!(running);
+        while !diary.lock().unwrap().contains(&"wake".to_owned()) {
+            tokio::select! {
+                _ = &mut running => panic!("the queue is open"),
+                () = tokio::task::yield_now() => {}
+            }
+        }
+        inlet.send(batch(&diary, 1)).await;
+        drop(inlet);
+        running.await;
+    });
+    assert_eq!(*diary.lock().unwrap(), ["wake", "write 1", "flush", "Delivered", "close"]);
+}

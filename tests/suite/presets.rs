@@ -1,0 +1,93 @@
+//! The configs of the repository, each run over a small log of what it is for.
+
+use crate::harness::{Outcome, Run, TempDir, root};
+use crate::logs::{other_json, twins_json};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+
+/// A log of two evaluations and another record.
+fn log() -> String {
+    twins_json(1, "1 + 1") + &other_json(2) + &twins_json(3, &"long ".repeat(8_000))
+}
+
+/// Cuts lines as a container runtime does.
+fn parts(line: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut rest = line;
+    while rest.len() > 16 * 1024 {
+        let (part, behind) = rest.split_at(16 * 1024);
+        parts.push(part);
+        rest = behind;
+    }
+    parts.push(rest);
+    parts
+}
+
+fn run(dir: &TempDir, config: &str) -> Outcome {
+    let path = root().join("configs").join(config);
+    let of = |name: &str| dir.path().join(name).display().to_string();
+    let run = Run::new(&["-c", path.to_str().unwrap(), "--once"]);
+    run.env("EVALTRAIL_DATA", &of("data"))
+        .env("EVALTRAIL_OUT", &of("out"))
+        .env("LIVEBOOK_LOGS", &of("logs"))
+        .env("DOCKER_CONTAINERS", &of("logs"))
+        .env("POD_LOGS", &of("logs"))
+        .run()
+        .exits(0)
+}
+
+fn written(folder: &Path) -> Vec<Value> {
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let text: String = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[track_caller]
+fn are_the_two(events: &[Value]) {
+    assert_eq!(events.len(), 2, "{events:?}");
+    assert_eq!(events[0]["metadata"]["code"], "1 + 1");
+    assert_eq!(events[1]["metadata"]["code"], "long ".repeat(8_000));
+    assert!(events.iter().all(|event| event["metadata"]["id"].is_string()));
+}
+
+#[test]
+fn files_are_kept_by_day_and_faults_on_their_own() {
+    let dir = TempDir::new();
+    dir.write("logs/livebook.log", &(log() + "{\"message\":\"torn\n"));
+    run(&dir, "files.toml");
+    let faults = fs::read_to_string(dir.path().join("out/faults.jsonl")).unwrap();
+    assert!(faults.contains("broken_json"), "{faults}");
+    fs::remove_file(dir.path().join("out/faults.jsonl")).unwrap();
+    are_the_two(&written(&dir.path().join("out")));
+    run(&dir, "files.toml");
+    are_the_two(&written(&dir.path().join("out")));
+}
+
+#[test]
+fn docker_logs_are_put_together() {
+    let dir = TempDir::new();
+    let line =
+        |text: &str| json!({"log": text, "stream": "stdout", "time": "2025-10-06T00:17:09.669794202Z"});
+    let lines: Vec<String> =
+        log().split_inclusive('\n').flat_map(parts).map(|part| line(part).to_string() + "\n").collect();
+    dir.write("logs/4f2a/4f2a-json.log", &lines.concat());
+    run(&dir, "docker.toml");
+    are_the_two(&written(&dir.path().join("out")));
+}
+
+#[test]
+fn pod_logs_are_put_together() {
+    let dir = TempDir::new();
+    let mut text = String::new();
+    for line in log().lines() {
+        let parts = parts(line);
+        for (at, part) in parts.iter().enumerate() {
+            let tag = if at + 1 == parts.len() { "F" } else { "P" };
+            text += &format!("2025-10-06T00:17:09.669794202Z stdout {tag} {part}\n");
+        }
+    }
+    dir.write("logs/default_livebook-0_9c1d/livebook/0.log", &text);
+    are_the_two(&run(&dir, "kubernetes.toml").events());
+}
