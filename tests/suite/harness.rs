@@ -322,8 +322,7 @@ impl Live {
     /// Ends it as a power cut would; gives back what it had to say.
     pub fn kill(mut self) -> String {
         self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        self.stderr.take().unwrap().join().unwrap()
+        self.wait(TIMEOUT).1
     }
 
     /// A file of `/proc/PID`.
