@@ -16,8 +16,11 @@ use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::thread;
+use std::time::Duration;
 use world::World;
 
+/// By now all came that will come.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Sequences that run side by side: most of their time is spent waiting.
 const AT_ONCE: usize = 4;
 
@@ -92,26 +95,43 @@ fn an_inode_that_comes_back_is_another_file() {
     }
 }
 
-#[test]
-fn what_a_new_file_of_an_old_inode_begins_with_is_not_mistaken_while_running() {
-    // Emptied and filled beyond where it ended, in one breath.
+/// Writes a log anew while it is read, in one breath; gives back what came out, by the number in front of each line.
+fn written_anew(before: &[String], after: &[String]) -> Vec<String> {
     let place = Place::new(LINES, None);
-    std::fs::write(place.path(LOG), "1:first\n2:second\n").unwrap();
+    let text = |lines: &[String]| lines.concat();
+    std::fs::write(place.path(LOG), text(before)).unwrap();
     let mut output = place.follow();
     let live = place.start();
     let mut has = |count: usize| {
-        until(TIMEOUT, || {
+        until(PATIENCE, || {
             output.catch_up();
             output.lines.len() >= count
         })
     };
-    assert!(has(2));
-    std::fs::write(place.path(LOG), "3:third\n4:fourth and longer than what was there before\n5:fifth\n")
-        .unwrap();
-    assert!(has(5), "a line is missing");
+    assert!(has(before.len()));
+    std::fs::write(place.path(LOG), text(after)).unwrap();
+    let all_came = has(before.len() + after.len());
     live.signal("TERM");
     assert_eq!(live.wait(TIMEOUT).0.code(), Some(0));
-    let messages: Vec<&str> =
-        output.lines.iter().map(|line| line.message.split(':').next().unwrap()).collect();
-    assert_eq!(messages, ["1", "2", "3", "4", "5"]);
+    let numbers: Vec<String> =
+        output.lines.iter().map(|line| line.message.split(':').next().unwrap().to_owned()).collect();
+    assert!(all_came, "a line is missing, these came: {numbers:?}");
+    numbers
+}
+
+#[test]
+fn a_log_that_was_emptied_is_told_from_one_that_grew_however_long_it_is() {
+    let lines = |texts: &[&str]| texts.iter().map(|text| format!("{text}\n")).collect::<Vec<_>>();
+    let before = lines(&["1:first", "2:second"]);
+    let after = lines(&["3:third", "4:fourth and longer than what was there before", "5:fifth"]);
+    assert_eq!(written_anew(&before, &after), ["1", "2", "3", "4", "5"]);
+}
+
+#[test]
+fn a_log_that_was_emptied_is_told_from_one_that_grew_also_where_lines_end_alike() {
+    // As in every log where the same is said again and again, behind a time.
+    let line =
+        |number: u32| format!("{number}:{}\n", "the same long text at the end of each line; ".repeat(4));
+    let (before, after): (Vec<_>, Vec<_>) = ((1..=2).map(line).collect(), (3..=6).map(line).collect());
+    assert_eq!(written_anew(&before, &after), ["1", "2", "3", "4", "5", "6"]);
 }
