@@ -17,6 +17,8 @@ pub enum FaultKind {
     InvalidUtf8,
     /// It is longer than `max_record_bytes`.
     TooLong,
+    /// It came in parts, and the last of them did not come.
+    Incomplete,
 }
 
 impl FaultKind {
@@ -26,6 +28,7 @@ impl FaultKind {
             FaultKind::BrokenJson => "broken_json",
             FaultKind::InvalidUtf8 => "invalid_utf8",
             FaultKind::TooLong => "record_too_long",
+            FaultKind::Incomplete => "incomplete_record",
         }
     }
 }

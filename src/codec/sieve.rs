@@ -5,13 +5,14 @@
 //! many reads in one piece, so that the threads behind wake up for a full hand of them.
 //!
 //! Only JSON logs are sifted. A text record may be several lines, none of which says so, and raw source may look like
-//! anything; the first line that can begin a text record ends the sifting for good. Where most of a chunk is wanted,
-//! it is handed on whole for a while.
+//! anything; the first line that can begin a text record ends the sifting for good. So does the first line that wraps
+//! another, since a text record may stand inside. Where most of a chunk is wanted, it is handed on whole for a while.
 
 use super::decode::{Chunk, Codec, Settings, Window, lines, window_len};
+use super::places::Places;
 use super::search::Search;
+use super::unwrap::{Unwrap, is_wrapped};
 use super::zone::begins_with_stamp;
-use crate::event::Demand;
 use bytes::Bytes;
 
 /// Bytes of lines that are handed on at once.
@@ -35,6 +36,8 @@ pub struct Run {
 pub struct Sieve {
     max_record_bytes: usize,
     is_open: bool,
+    /// Whether lines may be wrapped.
+    watches: bool,
     dense: u32,
     search: Search,
     kept: Vec<u8>,
@@ -48,10 +51,12 @@ pub struct Sieve {
 impl Sieve {
     /// A sieve that leaves out what a decoder with these settings would skip.
     pub fn new(settings: &Settings) -> Sieve {
-        let skips = settings.demand != Demand::Everything && !settings.check_all;
+        let sifts =
+            settings.skips() && settings.codec == Codec::Livebook && settings.unwrap.named().is_none();
         Sieve {
             max_record_bytes: settings.max_record_bytes,
-            is_open: skips && settings.codec == Codec::Livebook,
+            is_open: sifts,
+            watches: settings.unwrap == Unwrap::Auto,
             dense: 0,
             search: Search::default(),
             kept: Vec::new(),
@@ -67,6 +72,10 @@ impl Sieve {
         let Chunk::Lines { bytes, offset } = &chunk else { return Some(chunk) };
         if self.dense > 0 || !self.is_open {
             self.dense = self.dense.saturating_sub(1);
+            if self.is_open && self.dense == 0 {
+                // Nobody has looked at these: a record that reaches into the next chunk ends the sifting too.
+                self.is_open = !lines(bytes).any(|line| self.ends_with(line));
+            }
             return Some(chunk);
         }
         let before = (self.kept.len(), self.runs.len(), self.skipped);
@@ -76,7 +85,7 @@ impl Sieve {
         while self.is_open && !rest.is_empty() {
             let piece = rest.split_to(window_len(&rest));
             let len = piece.len() as u64;
-            self.window(&Window::new(piece, at));
+            self.window(&Window::new(piece, Places::from(at)));
             at += len;
         }
         if !self.is_open || (self.kept.len() - before.0) * 2 > bytes.len() {
@@ -119,11 +128,11 @@ impl Sieve {
             }
             if at < bytes.len() {
                 let line = window.line(at);
-                if begins_with_stamp(line) {
+                if self.ends_with(line) {
                     self.is_open = false;
                     return;
                 }
-                self.keep(line, window.offset + at as u64);
+                self.keep(line, window.offset_at(at));
                 at += line.len();
             }
         }
@@ -133,7 +142,7 @@ impl Sieve {
     fn skip(&mut self, window: &Window, from: usize, to: usize) -> usize {
         let mut at = from;
         for line in lines(window.bytes.get(from..to).unwrap_or_default()) {
-            if begins_with_stamp(line) {
+            if self.ends_with(line) {
                 self.is_open = false;
                 return to;
             }
@@ -144,6 +153,12 @@ impl Sieve {
             at += line.len();
         }
         to
+    }
+
+    /// Whether nothing can be left out from this line on.
+    #[inline]
+    fn ends_with(&self, line: &[u8]) -> bool {
+        begins_with_stamp(line) || (self.watches && is_wrapped(line))
     }
 
     fn keep(&mut self, line: &[u8], offset: u64) {
@@ -173,7 +188,7 @@ pub fn needs_a_look(line: &[u8], valid: bool, max_record_bytes: usize) -> bool {
 mod tests {
     use super::*;
     use crate::codec::{Decoded, Decoder, Decoding};
-    use crate::event::Stream;
+    use crate::event::{Demand, Stream};
     use proptest::prelude::*;
     use std::sync::Arc;
 

@@ -80,6 +80,17 @@ impl TextReader {
         TextReader { stamps: Stamps::new(zone), twins: Twins::default(), crlf: false }
     }
 
+    /// Takes over what a reader of the same log knew before.
+    pub fn inherit(&mut self, before: &TextReader) {
+        self.twins = before.twins.clone();
+        self.crlf = before.crlf;
+    }
+
+    /// Bytes of source that are remembered until their twins come.
+    pub fn held_bytes(&self) -> usize {
+        self.twins.bytes()
+    }
+
     /// Whether a text record can begin with `line`.
     pub fn begins_record(&mut self, line: &[u8]) -> bool {
         begins_record(line, &mut self.stamps)

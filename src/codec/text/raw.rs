@@ -19,7 +19,7 @@ const TWINS_MAX: usize = 256;
 const TWIN_BYTES_MAX: usize = 4 << 20;
 
 /// What a legacy record said of its source.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Twin {
     users: Vec<u8>,
     mode: Vec<u8>,
@@ -28,7 +28,7 @@ struct Twin {
 }
 
 /// The legacy records that were read of late.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Twins {
     twins: VecDeque<Twin>,
     bytes: usize,
@@ -83,6 +83,11 @@ pub enum Found {
 }
 
 impl Twins {
+    /// Bytes of source that are remembered.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Remembers a legacy record; `whole` says whether `code` is all of its source.
     pub fn remember(&mut self, users: &[u8], mode: &[u8], code: Vec<u8>, whole: bool) {
         self.bytes += code.len();
