@@ -4,8 +4,8 @@ use super::fault::{Fault, FaultKind};
 use super::inner::Inner;
 use super::places::Places;
 use super::sieve::Run;
+use super::unwrap::Unwrap;
 use super::unwrap::lanes::Lanes;
-use super::unwrap::{NESTING_MAX, Unwrap};
 use super::zone::Zone;
 use crate::event::{Demand, Event, Origin, Stream};
 use bytes::Bytes;
@@ -261,16 +261,16 @@ pub fn window_len(bytes: &[u8]) -> usize {
 pub struct Decoder {
     settings: Settings,
     inner: Inner,
-    /// Where a wrapper is named, it is looked for in front of all else.
+    /// Where a wrapper is named for a codec that has no eye for wrappers of its own.
     named: Option<Lanes>,
 }
 
 impl Decoder {
     /// A decoder at the beginning of a stream.
     pub fn new(settings: Settings) -> Decoder {
-        let named = settings.unwrap.named().map(|_| Lanes::new(&settings, 0));
-        let depth = if settings.unwrap == Unwrap::Auto { 0 } else { NESTING_MAX };
-        Decoder { settings, inner: Inner::new(&settings, depth), named }
+        let named = settings.unwrap.named().filter(|_| settings.codec != Codec::Livebook);
+        let named = named.map(|_| Lanes::new(&settings, 1));
+        Decoder { settings, inner: Inner::new(&settings, 0), named }
     }
 
     /// Takes over what a decoder knew of the same log before: for a file in the place of one that was rotated away.

@@ -1,6 +1,6 @@
 //! The `livebook` codec: JSON records, text records and other lines, told apart line by line in one stream.
 //!
-//! A line that wraps another is told here too (`unwrap = "auto"`), and only where a record can begin: the raw source
+//! A line that wraps another is told here too, and only where a record can begin: the raw source
 //! of an open text record may look like a wrapper and stays source. What was wrapped is decoded in a
 //! [lane](super::unwrap::lanes) of its own. From the first such line on nothing is passed over at this level: a line
 //! inside a wrapper may belong to a text record and says nothing of it.
@@ -47,7 +47,7 @@ pub struct Livebook {
     open: Option<Open>,
     /// How many wrappers stand around this stream.
     depth: usize,
-    /// Once a line was wrapped.
+    /// Once a line was wrapped; from the beginning, where a wrapper is named.
     lanes: Option<Box<Lanes>>,
 }
 
@@ -62,7 +62,9 @@ struct Open {
 impl Livebook {
     /// A decoder for one stream, inside so many wrappers.
     pub fn new(settings: Settings, depth: usize) -> Livebook {
-        let text = TextReader::new(settings.zone);
+        let may_be_wrapped = settings.unwrap != Unwrap::None && depth < NESTING_MAX;
+        let text = TextReader::new(settings.zone, may_be_wrapped);
+        let is_named = settings.unwrap.named().is_some() && depth == 0;
         Livebook {
             settings,
             search: Search::default(),
@@ -72,7 +74,7 @@ impl Livebook {
             windows: 0,
             open: None,
             depth,
-            lanes: None,
+            lanes: is_named.then(|| Box::new(Lanes::new(&settings, 1))),
         }
     }
 
@@ -90,7 +92,7 @@ impl Livebook {
 
     /// Whether lines may be wrapped.
     fn watches(&self) -> bool {
-        self.settings.unwrap == Unwrap::Auto && self.depth < NESTING_MAX
+        self.lanes.is_some() || self.settings.unwrap == Unwrap::Auto && self.depth < NESTING_MAX
     }
 
     /// Decodes whole lines.
@@ -282,7 +284,9 @@ impl Livebook {
                 self.json_record(window, at + before, line.get(before..).unwrap_or_default(), out);
             }
             Some(b'0'..=b'9') if self.watches() && cri::is_wrapped(line) => {
-                self.lanes().take(line, window.offset_at(at), out);
+                if !self.lanes().take(line, window.offset_at(at), out) {
+                    self.other_line(window, at, line, out);
+                }
             }
             Some(b'0'..=b'9' | 0x1b) => {
                 if let Some(used) = self.text_record(window, at, more, out) {

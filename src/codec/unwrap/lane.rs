@@ -51,7 +51,13 @@ struct Parts {
     len: usize,
     id: Option<Vec<u8>>,
     deadline_ms: u64,
+    /// Whether a character was lost between two of them: Docker splits behind 16 KiB, in the middle of one if need be,
+    /// and then writes U+FFFD for both halves.
+    is_mangled: bool,
 }
+
+/// U+FFFD.
+const REPLACEMENT: &[u8] = "\u{FFFD}".as_bytes();
 
 impl Lane {
     /// A lane whose lines stand inside `depth` wrappers.
@@ -107,6 +113,7 @@ impl Lane {
             len: 0,
             id: peeled.id.as_ref().map(|id| id.to_vec()),
             deadline_ms,
+            is_mangled: false,
         });
         parts.deadline_ms = deadline_ms;
         parts.add(payload, offset, self.max_record_bytes);
@@ -114,6 +121,10 @@ impl Lane {
             self.parts = Some(parts);
         } else if parts.len + usize::from(!ends) > self.max_record_bytes {
             self.too_long(&parts, out);
+        } else if parts.is_mangled {
+            let why = "a character was lost where the line was split into parts".to_owned();
+            let offset = parts.places.offset_at(0);
+            self.fault(FaultKind::InvalidUtf8, why, &parts.bytes, false, offset, out);
         } else {
             self.places.append(self.lines.len(), &parts.places, 0..parts.bytes.len());
             self.lines.extend_from_slice(&parts.bytes);
@@ -240,6 +251,7 @@ impl Parts {
             self.bytes.shrink_to_fit();
             return;
         }
+        self.is_mangled |= self.bytes.ends_with(REPLACEMENT) && payload.starts_with(REPLACEMENT);
         self.places.push(self.bytes.len(), offset);
         self.bytes.extend_from_slice(payload);
     }

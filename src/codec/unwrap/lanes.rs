@@ -50,7 +50,8 @@ impl Lanes {
         self.lanes = before.lanes.iter().map(|lane| lane.heir(&self.settings, self.depth)).collect();
     }
 
-    /// Decodes lines of which those that have the wrapper's shape are taken here, and the others by `bare`.
+    /// For codecs that have no eye for wrappers: decodes lines of which those that have the shape are taken here, and
+    /// the others by `bare`.
     pub fn decode(&mut self, window: &Window, bare: &mut Inner, out: &mut Decoded) {
         let (events, faults) = (out.events.len(), out.faults.len());
         let (mut at, mut bare_from) = (0, 0);

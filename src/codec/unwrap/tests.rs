@@ -319,6 +319,16 @@ fn a_joined_line_over_the_limit_costs_its_neighbours_nothing() {
 }
 
 #[test]
+fn a_character_that_docker_has_split_is_a_fault() {
+    let mut run = Run::new(settings(Unwrap::Auto));
+    run.feed(
+        [docker("stdout", "a\u{fffd}"), docker("stdout", "\u{fffd}b\n"), docker("stdout", "c\n")].concat(),
+    );
+    assert_eq!(run.faults(), [(FaultKind::InvalidUtf8, 0, "a\u{fffd}\u{fffd}b".into())]);
+    assert_eq!(run.shown(), ["c"]);
+}
+
+#[test]
 fn parts_of_another_line_end_those_of_the_first() {
     let part = |id: &str, last: bool, log: &str| {
         let line = json!({"container_id": "c", "container_name": "/web", "source": "stdout", "log": log,
@@ -375,6 +385,17 @@ fn a_vague_wrapper_is_one_once_a_record_stood_in_it() {
     let shown = run.shown();
     assert_eq!(shown, ["[Other] before", "Evaluating code\n  Session mode: default\n  Code: \"1\""]);
     assert!(text(&run.out.events[0]).contains("\"x\":1"));
+}
+
+#[test]
+fn a_text_record_that_is_not_wrapped_does_not_swallow_wrapped_lines() {
+    for unwrap in [Unwrap::Auto, Unwrap::Cri] {
+        let mut run = Run::new(settings(unwrap));
+        run.feed("2025-10-04 17:48:41.996 [info] GET /\nmore\n2016-10-06T00:17:09Z stdout F one\n");
+        run.feed("2025-10-04 17:48:41.996 [info] GET /\n");
+        run.feed("2016-10-06T00:17:09Z stdout F two\n");
+        assert_eq!(run.shown(), ["GET /\nmore", "one", "GET /", "two"], "{unwrap:?}");
+    }
 }
 
 #[test]
