@@ -67,14 +67,19 @@ impl Sieve {
         }
     }
 
+    /// For lines that were handed on unseen: a record that reaches from them into the next chunk ends the sifting too.
+    #[inline(never)]
+    fn look_through(&mut self, bytes: &[u8]) {
+        self.is_open = !lines(bytes).any(|line| self.ends_with(line));
+    }
+
     /// Takes a chunk in, or gives it back where it has to go on whole: after [`Sieve::flush`].
     pub fn sift(&mut self, chunk: Chunk) -> Option<Chunk> {
         let Chunk::Lines { bytes, offset } = &chunk else { return Some(chunk) };
         if self.dense > 0 || !self.is_open {
             self.dense = self.dense.saturating_sub(1);
             if self.is_open && self.dense == 0 {
-                // Nobody has looked at these: a record that reaches into the next chunk ends the sifting too.
-                self.is_open = !lines(bytes).any(|line| self.ends_with(line));
+                self.look_through(bytes);
             }
             return Some(chunk);
         }
@@ -156,9 +161,9 @@ impl Sieve {
     }
 
     /// Whether nothing can be left out from this line on.
-    #[inline]
+    #[inline(always)]
     fn ends_with(&self, line: &[u8]) -> bool {
-        begins_with_stamp(line) || (self.watches && is_wrapped(line))
+        (line.first() != Some(&b'{') && begins_with_stamp(line)) || (self.watches && is_wrapped(line))
     }
 
     fn keep(&mut self, line: &[u8], offset: u64) {
@@ -223,6 +228,10 @@ mod tests {
             1 => Just("{\"message\":\"\\u0045valuating code\"}\n"),
             1 => Just("2025-10-04 17:48:22.253 users=[] session_mode=app code=x\n"),
             1 => Just("y event=code.evaluate [info] Evaluating code\n"),
+            1 => Just("{\"log\":\"2025-10-04 17:48:22.253 code=x\\n\",\"stream\":\"stdout\",\"time\":\"t\"}\n"),
+            1 => Just("{\"log\":\"y [info] Evaluating code\\n\",\"stream\":\"stdout\",\"time\":\"t\"}\n"),
+            1 => Just("2016-10-06T00:17:09Z stdout F 2025-10-04 17:48:22.253 [info] Evaluating code\n"),
+            1 => Just("{\"message\":\"{\\\"message\\\":\\\"\\\\u0045valuating code\\\",\\\"severity\\\":\\\"info\\\"}\"}\n"),
         ]
     }
 

@@ -41,7 +41,8 @@ impl Wrapper {
         wrapped
     }
 
-    fn splits(self) -> bool {
+    /// Whether a line may come in parts.
+    pub fn splits(self) -> bool {
         matches!(self, Wrapper::Docker | Wrapper::Cri | Wrapper::Journald)
     }
 

@@ -13,7 +13,7 @@ pub struct Line<'a> {
 }
 
 /// Whether a line has this shape.
-#[inline]
+#[inline(never)]
 pub fn is_wrapped(line: &[u8]) -> bool {
     line.get(10) == Some(&b'T') && read(line).is_some()
 }
@@ -80,7 +80,7 @@ mod tests {
             (format!("{at} stdin F a"), None),
             (format!("{at} stdout X a"), None),
             (format!("{at} stdout Fx a"), None),
-            (format!("{at}"), None),
+            (at.to_owned(), None),
             ("2016-10-06 00:17:09.669 stdout F a".into(), None),
             ("2016-10-06T00:17:09.669 stdout F a".into(), None),
         ] {

@@ -47,13 +47,18 @@ impl Unwrap {
     }
 }
 
-/// Whether a line is wrapped, as far as it can be told from this line alone.
-#[inline]
+/// Whether a line is wrapped, as far as it can be told from this line alone. Asked of every line that is passed over, so
+/// the answer for nearly all of them has to be in their first bytes, or in their last.
+#[inline(always)]
 pub fn is_wrapped(line: &[u8]) -> bool {
     match line.first() {
         Some(b'{') => !own::is_own(line) && shape::is_wrapped(line),
-        Some(b'0'..=b'9') => cri::is_wrapped(line),
-        Some(b' ' | b'\t' | 0xEF | 0x1B) => shape::is_wrapped(own::without_front(line)),
+        Some(b'0'..=b'9') => line.get(10) == Some(&b'T') && cri::is_wrapped(line),
+        Some(b' ' | b'\t') => {
+            let indent = line.iter().position(|b| !matches!(b, b' ' | b'\t')).unwrap_or_default();
+            line.get(indent) == Some(&b'{') && shape::is_wrapped(own::without_front(line))
+        }
+        Some(0xEF | 0x1B) => shape::is_wrapped(own::without_front(line)),
         _ => false,
     }
 }

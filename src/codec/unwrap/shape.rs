@@ -52,6 +52,7 @@ pub enum Rest {
 }
 
 /// Whether this is a wrapper, as far as it says so itself; for JSON.
+#[inline(never)]
 pub fn is_wrapped(line: &[u8]) -> bool {
     line.first() == Some(&b'{') && peel(line, Wanted::Any { seen_vague: false }, &mut Vec::new()).is_some()
 }
