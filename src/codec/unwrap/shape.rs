@@ -164,7 +164,7 @@ impl<'a> Members<'a> {
             b"_STREAM_ID" => process,
             b"tag" => tag,
             b"CONTAINER_NAME" | b"container_name" => &mut self.container_name,
-            b"CONTAINER_ID" | b"CONTAINER_ID_FULL" | b"container_id" => &mut self.container_id,
+            b"CONTAINER_ID" | b"container_id" => &mut self.container_id,
             b"_SYSTEMD_UNIT" => &mut self.unit,
             b"_SYSTEMD_USER_UNIT" => &mut self.user_unit,
             b"SYSLOG_IDENTIFIER" => &mut self.identifier,
