@@ -7,7 +7,7 @@
 use super::input::{Input, Place, Trouble};
 use super::mark::{HEAD_BYTES, Mark, TAIL_BYTES, hash};
 use crate::codec::framing::{Buffers, Framer, Parked};
-use crate::codec::sieve::Sieve;
+use crate::codec::sieve::{Seen, Sieve};
 use crate::codec::{Chunk, Settings};
 use std::io;
 
@@ -44,8 +44,8 @@ pub struct Tail {
     pub replay_from: Option<u64>,
     /// How many times this file was written anew from the same first line on.
     pub generation: u64,
-    /// Set once lines were seen that may not be left out.
-    pub unsifted: bool,
+    /// What the sieve has seen of it.
+    pub sifted: Option<Seen>,
 }
 
 /// What one turn gave.
@@ -215,7 +215,7 @@ impl Tail {
         let mut at = parked.read_from();
         let limit = at.max(self.last.end()) + TURN_BYTES as u64;
         let mut framer = Framer::resume(tools.settings.max_record_bytes, &tools.buffers, parked);
-        tools.sieve.go_on(!self.unsifted);
+        tools.sieve.go_on(self.sifted);
         if at != self.last.end() {
             recent = Recent::default();
         }
@@ -245,7 +245,7 @@ impl Tail {
             }
         };
         turn.pieces.extend(tools.sieve.flush().map(|kept| (kept, framed_to)));
-        self.unsifted = !tools.sieve.is_open();
+        self.sifted = Some(tools.sieve.seen());
         let is_whole = finish && matches!(turn.end, End::Read) && trouble.is_none();
         if let Some(chunk) = is_whole.then(|| framer.finish()).flatten() {
             if let Chunk::Lines { offset, .. } = &chunk {
