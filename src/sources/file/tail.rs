@@ -59,6 +59,14 @@ pub struct Turn {
     pub end: End,
 }
 
+/// Where a turn began.
+struct Before {
+    last: Mark,
+    parked: Parked,
+    cut_line: Option<u64>,
+    replay_from: Option<u64>,
+}
+
 /// How a turn ended.
 #[derive(Debug, Default)]
 pub enum End {
@@ -83,8 +91,8 @@ impl Tail {
 
     /// Whether a file has all that was read of this one: it is its copy.
     pub fn is_in(&self, input: &mut Input) -> Result<bool, Trouble> {
-        let Some(head) = self.head.filter(|_| self.last.bytes > 0) else { return Ok(false) };
-        Ok(fits(&head, input)? && fits(&self.last, input)?)
+        let Some(head) = self.head else { return Ok(false) };
+        Ok(fits(&head, input)? && (self.last.bytes == 0 || fits(&self.last, input)?))
     }
 
     /// Whether a file of `len` bytes may become its copy: it begins likewise, and the rest has not been written yet.
@@ -102,10 +110,28 @@ impl Tail {
     /// Reads on. `finish`: what is there is all that comes, and a last line without a newline counts.
     pub fn turn(&mut self, input: &mut Input, place: Place, tools: &mut Tools, finish: bool) -> Turn {
         let mut turn = Turn::default();
+        let before = Before {
+            last: self.last,
+            parked: self.parked.clone(),
+            cut_line: self.cut_line,
+            replay_from: self.replay_from,
+        };
         if let Err(trouble) = self.try_turn(input, place, tools, finish, &mut turn) {
             turn.end = End::Trouble(trouble);
         }
+        if !turn.pieces.is_empty() && !input.is_packed() && !self.was_the_same(&before, input) {
+            turn = Turn { end: End::Replaced, ..Turn::default() };
+            (self.last, self.parked) = (before.last, before.parked);
+            (self.cut_line, self.replay_from) = (before.cut_line, before.replay_from);
+        }
         turn
+    }
+
+    /// Whether a file is after a turn what it was before: it may have been cut off and grown again while it was read, and
+    /// what was read would be neither the one nor the other.
+    fn was_the_same(&self, before: &Before, input: &mut Input) -> bool {
+        let mark = if before.last.bytes > 0 { Some(before.last) } else { self.head };
+        mark.is_none_or(|mark| matches!(fits(&mark, input), Ok(true) | Err(_)))
     }
 
     fn try_turn(
