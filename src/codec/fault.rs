@@ -19,6 +19,8 @@ pub enum FaultKind {
     TooLong,
     /// It stands in a compressed file behind a place that can't be unpacked.
     BrokenCompression,
+    /// It came in parts, and the last of them did not come.
+    Incomplete,
 }
 
 impl FaultKind {
@@ -29,6 +31,7 @@ impl FaultKind {
             FaultKind::InvalidUtf8 => "invalid_utf8",
             FaultKind::TooLong => "record_too_long",
             FaultKind::BrokenCompression => "broken_compression",
+            FaultKind::Incomplete => "incomplete_record",
         }
     }
 }

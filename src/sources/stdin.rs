@@ -3,8 +3,14 @@
 //! | option | meaning | default |
 //! |---|---|---|
 //! | `decoding.codec` | `livebook`: JSON and text records, detected line by line, any other line as `{message}`; `json`; `text` | `livebook` |
+//! | `decoding.unwrap` | what stands around each line: `docker` (`json-file`), `cri` (containerd, CRI-O), `journald` (`journalctl -o json`), `fly`, `none`; `auto` finds out, shippers such as Fluent Bit and Vector too | `auto` |
 //! | `decoding.timezone` | the zone of text records, whose times have none | the machine's |
 //! | `max_record_bytes` | length of the longest record, in bytes; a longer one is a fault | `4194304` |
+//!
+//! `auto` is for the codec `livebook`, and takes off up to four wrappers; one that is named is taken off once, with any
+//! codec, and a line without it is decoded as it is. Lines that came in parts are joined, each container and stream by
+//! itself; parts whose rest does not come within five seconds are a fault (`incomplete_record`). The name of the
+//! container or unit is `%container`; what else stands in a wrapper is dropped.
 //!
 //! What can't be decoded leaves by the port `faults`, as `{reason, detail, raw | raw_base64, truncated}`. Where nobody
 //! consumes that port, faults are counted and logged with their offset in bytes.
@@ -49,7 +55,7 @@ impl SourceConfig for Stdin {
 
 async fn run(cx: SourceContext, settings: Settings) -> Result<(), String> {
     let SourceContext { id, out, mut shutdown, meter, .. } = cx;
-    let stream = Stream { source: id, file: None, fingerprint: 0 };
+    let stream = Stream { source: id, ..Stream::default() };
     let mut intake = Intake::new(Decoder::new(settings), stream, out, meter);
     let (sender, mut chunks) = mpsc::channel(READS_AHEAD);
     // A read of standard input can't be called off, so it has a thread that nobody waits for.

@@ -15,7 +15,7 @@
 //!
 //! **The path.** `%Y`, `%m`, `%d`, `%H` and the other specifiers of strftime stand for the event's own `time` in UTC,
 //! or for the moment at which it was received where it has none; `%%` is a percent sign. `{{ severity }}`,
-//! `{{ metadata.session_mode }}`, `{{ %source }}` and `{{ %file }}` stand for a field; one that is not there gives
+//! `{{ metadata.session_mode }}`, `{{ %source }}`, `{{ %file }}` and `{{ %container }}` stand for a field; one that is not there gives
 //! `_missing`, an empty one `_empty`. Of a value, ASCII letters, digits and `-_.@+=,` stand for themselves; every other
 //! byte, a dot at the front too, becomes `%` and two hexadecimal digits (`../a` becomes `%2E.%2Fa`), and what would be
 //! longer than 200 bytes ends in `~` and a digest: no value leaves the folder in front of the first part that changes,

@@ -54,7 +54,7 @@ impl Checkpoint {
             parked: Parked::at(self.offset),
             replay_from: Some(self.context),
             generation: self.generation,
-            unsifted: false,
+            sifted: None,
         }
     }
 

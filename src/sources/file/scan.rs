@@ -184,8 +184,10 @@ impl Reader {
     /// one's place.
     fn is_suspect(&mut self, found: &Found) -> bool {
         let now = clock::monotonic();
-        let Some(family) = self.families.get(&stem(&found.path)).copied() else { return false };
-        if self.once || self.is_first_scan {
+        let log = stem(&found.path);
+        let Some(family) = self.families.get(&log).copied() else { return false };
+        // Under the name of the log itself, there is what is written now; copies have another.
+        if self.once || self.is_first_scan || log == found.path {
             return false;
         }
         let Ok(mut input) = Input::open(&found.path) else { return false };

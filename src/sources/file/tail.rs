@@ -7,7 +7,7 @@
 use super::input::{Input, Place, Trouble};
 use super::mark::{HEAD_BYTES, Mark, TAIL_BYTES, hash};
 use crate::codec::framing::{Buffers, Framer, Parked};
-use crate::codec::sieve::Sieve;
+use crate::codec::sieve::{Seen, Sieve};
 use crate::codec::{Chunk, Settings};
 use std::io;
 
@@ -44,8 +44,8 @@ pub struct Tail {
     pub replay_from: Option<u64>,
     /// How many times this file was written anew from the same first line on.
     pub generation: u64,
-    /// Set once lines were seen that may not be left out.
-    pub unsifted: bool,
+    /// What the sieve has seen of it.
+    pub sifted: Option<Seen>,
 }
 
 /// What one turn gave.
@@ -57,6 +57,14 @@ pub struct Turn {
     pub pieces: Vec<(Chunk, u64)>,
     /// How it ended.
     pub end: End,
+}
+
+/// Where a turn began.
+struct Before {
+    last: Mark,
+    parked: Parked,
+    cut_line: Option<u64>,
+    replay_from: Option<u64>,
 }
 
 /// How a turn ended.
@@ -83,8 +91,8 @@ impl Tail {
 
     /// Whether a file has all that was read of this one: it is its copy.
     pub fn is_in(&self, input: &mut Input) -> Result<bool, Trouble> {
-        let Some(head) = self.head.filter(|_| self.last.bytes > 0) else { return Ok(false) };
-        Ok(fits(&head, input)? && fits(&self.last, input)?)
+        let Some(head) = self.head else { return Ok(false) };
+        Ok(fits(&head, input)? && (self.last.bytes == 0 || fits(&self.last, input)?))
     }
 
     /// Whether a file of `len` bytes may become its copy: it begins likewise, and the rest has not been written yet.
@@ -102,10 +110,28 @@ impl Tail {
     /// Reads on. `finish`: what is there is all that comes, and a last line without a newline counts.
     pub fn turn(&mut self, input: &mut Input, place: Place, tools: &mut Tools, finish: bool) -> Turn {
         let mut turn = Turn::default();
+        let before = Before {
+            last: self.last,
+            parked: self.parked.clone(),
+            cut_line: self.cut_line,
+            replay_from: self.replay_from,
+        };
         if let Err(trouble) = self.try_turn(input, place, tools, finish, &mut turn) {
             turn.end = End::Trouble(trouble);
         }
+        if !turn.pieces.is_empty() && !input.is_packed() && !self.was_the_same(&before, input) {
+            turn = Turn { end: End::Replaced, ..Turn::default() };
+            (self.last, self.parked) = (before.last, before.parked);
+            (self.cut_line, self.replay_from) = (before.cut_line, before.replay_from);
+        }
         turn
+    }
+
+    /// Whether a file is after a turn what it was before: it may have been cut off and grown again while it was read, and
+    /// what was read would be neither the one nor the other.
+    fn was_the_same(&self, before: &Before, input: &mut Input) -> bool {
+        let mark = if before.last.bytes > 0 { Some(before.last) } else { self.head };
+        mark.is_none_or(|mark| matches!(fits(&mark, input), Ok(true) | Err(_)))
     }
 
     fn try_turn(
@@ -215,7 +241,7 @@ impl Tail {
         let mut at = parked.read_from();
         let limit = at.max(self.last.end()) + TURN_BYTES as u64;
         let mut framer = Framer::resume(tools.settings.max_record_bytes, &tools.buffers, parked);
-        tools.sieve.go_on(!self.unsifted);
+        tools.sieve.go_on(self.sifted);
         if at != self.last.end() {
             recent = Recent::default();
         }
@@ -245,7 +271,7 @@ impl Tail {
             }
         };
         turn.pieces.extend(tools.sieve.flush().map(|kept| (kept, framed_to)));
-        self.unsifted = !tools.sieve.is_open();
+        self.sifted = Some(tools.sieve.seen());
         let is_whole = finish && matches!(turn.end, End::Read) && trouble.is_none();
         if let Some(chunk) = is_whole.then(|| framer.finish()).flatten() {
             if let Chunk::Lines { offset, .. } = &chunk {
