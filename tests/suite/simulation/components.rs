@@ -58,7 +58,7 @@ async fn play(
     heard: Heard,
 ) -> Result<(), String> {
     let room = Arc::new(Semaphore::new(in_flight));
-    let stream = Arc::new(Stream { source: cx.id.clone(), file: None, fingerprint: 7 });
+    let stream = Arc::new(Stream { source: cx.id.clone(), fingerprint: 7, ..Stream::default() });
     let make = |items: &[Item]| items.iter().map(|item| event(item, &stream)).collect();
     for step in before {
         // What was delivered before the restart is shown again to whoever remembers records.
