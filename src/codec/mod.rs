@@ -11,5 +11,5 @@ pub mod text;
 pub mod zone;
 
 pub use decode::{Chunk, Codec, Decoded, Decoder, Decoding, RecordBytes, Settings};
-pub use encode::{Encoder, Encoding, EncodingCodec};
+pub use encode::{Encoder, Encoding, EncodingCodec, Schema};
 pub use fault::{Fault, FaultKind};

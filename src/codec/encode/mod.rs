@@ -1,9 +1,13 @@
 //! Events to bytes.
 
 mod pretty;
+mod schema;
+
+pub use schema::Schema;
 
 use crate::event::json::Json;
 use crate::event::{Event, Invalid, Place};
+use schema::Kind;
 use serde::Deserialize;
 
 /// How an event is written.
@@ -25,6 +29,8 @@ pub enum EncodingCodec {
 pub struct Encoding {
     /// How an event is written; `json` by default.
     pub codec: EncodingCodec,
+    /// Whose names an event is written with; `livebook` by default, others need the codec `json`.
+    pub schema: Schema,
     /// Members that are written, by path (`message`, `metadata.code`); all, where there are none.
     pub only_fields: Option<Vec<String>>,
     /// Members that are not written.
@@ -57,6 +63,7 @@ impl Path {
 #[derive(Clone, Debug)]
 pub struct Encoder {
     codec: EncodingCodec,
+    schema: Schema,
     only: Option<Vec<Path>>,
     except: Vec<Path>,
     colour: bool,
@@ -65,6 +72,12 @@ pub struct Encoder {
 impl Encoder {
     /// An encoder; `colour` is for `pretty` on a terminal.
     pub fn new(options: &Encoding, colour: bool) -> Result<Encoder, Invalid> {
+        let Encoding { codec, schema, .. } = *options;
+        if schema != Schema::Livebook && codec != EncodingCodec::Json {
+            let message = format!("`{}` is a form of JSON, and the codec is another", schema.name());
+            let help = "leave out `encoding.codec`, or set it to \"json\"";
+            return Err(Invalid::new("encoding.schema", message).help(help));
+        }
         let parse = |key: &str, paths: &[String]| {
             let numbered = paths.iter().enumerate();
             numbered.map(|(index, path)| Path::parse(&format!("{key}[{index}]"), path)).collect()
@@ -72,13 +85,16 @@ impl Encoder {
         let only =
             options.only_fields.as_deref().map(|paths| parse("encoding.only_fields", paths)).transpose()?;
         let except = parse("encoding.except_fields", &options.except_fields)?;
-        Ok(Encoder { codec: options.codec, only, except, colour })
+        Ok(Encoder { codec, schema, only, except, colour })
     }
 
     /// Appends `event` with the newline that ends it.
     pub fn encode(&self, event: &Event, out: &mut Vec<u8>) {
+        // What an event is shows in its members, even in those that are not to be written.
+        let is_mapped = self.schema != Schema::Livebook;
+        let kind = if is_mapped { Kind::of(event) } else { Kind::Other };
         if self.only.is_none() && self.except.is_empty() {
-            return self.write(event, out);
+            return self.write(event, kind, out);
         }
         let mut event = event.clone();
         if let Some(only) = &self.only {
@@ -87,12 +103,12 @@ impl Encoder {
         for path in &self.except {
             event.remove(path.place, &path.name);
         }
-        self.write(&event, out);
+        self.write(&event, kind, out);
     }
 
-    fn write(&self, event: &Event, out: &mut Vec<u8>) {
+    fn write(&self, event: &Event, kind: Kind, out: &mut Vec<u8>) {
         match self.codec {
-            EncodingCodec::Json => event.write_json(out),
+            EncodingCodec::Json => self.schema.write(event, kind, out),
             EncodingCodec::Pretty => pretty::write(event, self.colour, out),
             EncodingCodec::Text => {
                 if let Some(message) = event.get(Place::Top, "message") {
