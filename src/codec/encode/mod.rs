@@ -37,6 +37,9 @@ pub struct Encoding {
     pub except_fields: Vec<String>,
 }
 
+/// What a path may name.
+const PATHS: &str = "name a member of the record (`message`) or of its metadata (`metadata.code`)";
+
 /// A member by its place in the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Path {
@@ -52,8 +55,7 @@ impl Path {
             None => (Place::Top, path),
         };
         if name.is_empty() || name.contains(['.', '[', ']', '"']) {
-            let help = "name a member of the record (`message`) or of its metadata (`metadata.code`)";
-            return Err(Invalid::new(key, format!("`{path}` is no path to a member")).help(help));
+            return Err(Invalid::new(key, format!("`{path}` is no path to a member")).help(PATHS));
         }
         Ok(Path { place, name: name.to_owned() })
     }
@@ -74,13 +76,19 @@ impl Encoder {
     pub fn new(options: &Encoding, colour: bool) -> Result<Encoder, Invalid> {
         let Encoding { codec, schema, .. } = *options;
         if schema != Schema::Livebook && codec != EncodingCodec::Json {
-            let message = format!("`{}` is a form of JSON, and the codec is another", schema.name());
+            let message =
+                format!("`{}` is written as JSON, and `encoding.codec` is not `json`", schema.name());
             let help = "leave out `encoding.codec`, or set it to \"json\"";
             return Err(Invalid::new("encoding.schema", message).help(help));
         }
+        let explain = |invalid: Invalid| match schema {
+            Schema::Livebook => invalid,
+            _ => invalid.help(format!("{PATHS}, as they are before the schema renames them")),
+        };
         let parse = |key: &str, paths: &[String]| {
             let numbered = paths.iter().enumerate();
-            numbered.map(|(index, path)| Path::parse(&format!("{key}[{index}]"), path)).collect()
+            let read = |(index, path): (usize, &String)| Path::parse(&format!("{key}[{index}]"), path);
+            numbered.map(|entry| read(entry).map_err(explain)).collect()
         };
         let only =
             options.only_fields.as_deref().map(|paths| parse("encoding.only_fields", paths)).transpose()?;
@@ -173,6 +181,30 @@ mod tests {
     fn a_path_that_leads_nowhere_is_named() {
         let options = Encoding { except_fields: vec!["metadata.users[0]".into()], ..Encoding::default() };
         assert!(Encoder::new(&options, false).unwrap_err().message.contains("metadata.users[0]"));
+    }
+
+    #[test]
+    fn fields_are_chosen_from_the_event_before_it_is_mapped() {
+        let record = RECORD.replace("\"event\":\"e\"", "\"event\":\"code.evaluate\"");
+        let mapped = |options: &str| -> serde_json::Value {
+            serde_json::from_str(&encode(&format!("schema = \"ecs\"\n{options}"), &record)).unwrap()
+        };
+        assert_eq!(mapped("")["livebook"], serde_json::json!({"code": "1", "record": {"n": 1}}));
+        let except = mapped(r#"except_fields = ["metadata.code", "n", "message"]"#);
+        assert_eq!((except.get("livebook"), except.get("message")), (None, None));
+        let only = mapped(r#"only_fields = ["metadata.code"]"#);
+        assert_eq!(only["livebook"], serde_json::json!({"code": "1"}));
+        assert_eq!(only["event"]["action"], "code.evaluate", "what it is does not depend on what is written");
+    }
+
+    #[test]
+    fn a_schema_needs_the_codec_json() {
+        for codec in [EncodingCodec::Text, EncodingCodec::Pretty] {
+            let options = Encoding { codec, schema: Schema::Ocsf, ..Encoding::default() };
+            assert_eq!(Encoder::new(&options, false).unwrap_err().key, "encoding.schema");
+            let options = Encoding { codec, ..Encoding::default() };
+            assert!(Encoder::new(&options, false).is_ok());
+        }
     }
 
     #[test]

@@ -47,12 +47,13 @@ pub fn write(mut record: Record<'_>, out: &mut Vec<u8>) {
     });
 }
 
+/// A number of the schema and its caption.
+type Named = (u32, &'static str);
+
 fn write_class(record: &Record<'_>, top: &mut Object<'_>) {
-    let is_evaluation = record.kind() == Kind::Evaluation;
-    let (category, class, activity) = if is_evaluation {
-        ((1, "System Activity"), (1009, "Script Activity"), (1, "Execute"))
-    } else {
-        BASE
+    let [category, class, activity]: [Named; 3] = match record.kind() {
+        Kind::Evaluation => [(1, "System Activity"), (1009, "Script Activity"), (1, "Execute")],
+        Kind::Fault | Kind::Other => [(0, "Uncategorized"), (0, "Base Event"), (0, "Unknown")],
     };
     top.scalar("category_uid", category.0);
     top.string("category_name", category.1);
@@ -64,34 +65,22 @@ fn write_class(record: &Record<'_>, top: &mut Object<'_>) {
     top.string("type_name", &format!("{}: {}", class.1, activity.1));
 }
 
-/// Category, class and activity of what is no evaluation.
-const BASE: ((u32, &str), (u32, &str), (u32, &str)) =
-    ((0, "Uncategorized"), (0, "Base Event"), (0, "Unknown"));
-
 /// Elixir's levels are those of syslog. One that is not among them is Other, by its own name.
 fn write_severity(record: &Record<'_>, top: &mut Object<'_>) {
     let level = record.see(Place::Top, "severity").filter(|level| level.is_string());
-    let known = level.map(|level| match level.inner().unwrap_or_default() {
-        b"debug" | b"info" | b"notice" => Some((1, "Informational")),
-        b"warning" | b"warn" => Some((3, "Medium")),
-        b"error" => Some((4, "High")),
-        b"critical" | b"alert" => Some((5, "Critical")),
-        b"emergency" => Some((6, "Fatal")),
-        _ => None,
-    });
-    match (known, level) {
-        (Some(Some((id, name))), _) => {
-            top.scalar("severity_id", id);
-            top.string("severity", name);
-        }
-        (Some(None), Some(level)) => {
-            top.scalar("severity_id", 99);
-            top.json("severity", level);
-        }
-        _ => {
-            top.scalar("severity_id", 0);
-            top.string("severity", "Unknown");
-        }
+    let (id, caption): Named = match level.map(|level| level.inner().unwrap_or_default()) {
+        None => (0, "Unknown"),
+        Some(b"debug" | b"info" | b"notice") => (1, "Informational"),
+        Some(b"warning" | b"warn") => (3, "Medium"),
+        Some(b"error") => (4, "High"),
+        Some(b"critical" | b"alert") => (5, "Critical"),
+        Some(b"emergency") => (6, "Fatal"),
+        Some(_) => (99, "Other"),
+    };
+    top.scalar("severity_id", id);
+    match level.filter(|_| id == 99) {
+        Some(level) => top.json("severity", level),
+        None => top.string("severity", caption),
     }
 }
 
@@ -126,10 +115,12 @@ fn write_device(record: &Record<'_>, device: &mut Object<'_>) {
 
 fn write_actor(record: &Record<'_>, actor: &mut Object<'_>) {
     actor.string("app_name", "Livebook");
-    let is_app = record.see(Place::Metadata, "session_mode").is_some_and(|mode| mode.is("app"));
+    if !record.see(Place::Metadata, "session_mode").is_some_and(|mode| mode.is("app")) {
+        return;
+    }
     let users = record.users();
     // A user of OCSF has a name or an id; an address alone is none.
-    if let Some(deployer) = users.sole().filter(|user| is_app && (user.id.is_some() || user.name.is_some())) {
+    if let Some(deployer) = users.sole().filter(|user| user.id.is_some() || user.name.is_some()) {
         actor.object("user", |user| {
             user.string_if("uid", deployer.id.as_deref());
             user.string_if("name", deployer.name.as_deref());
