@@ -31,5 +31,6 @@ mod options;
 mod presets;
 mod process;
 mod registry;
+mod schemas;
 mod signals;
 mod text;
