@@ -32,6 +32,7 @@ mod options;
 mod presets;
 mod process;
 mod registry;
+mod schemas;
 mod signals;
 mod text;
 mod unwrap;
