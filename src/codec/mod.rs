@@ -14,6 +14,6 @@ pub mod unwrap;
 pub mod zone;
 
 pub use decode::{Chunk, Codec, Decoded, Decoder, Decoding, RecordBytes, Settings};
-pub use encode::{Encoder, Encoding, EncodingCodec};
+pub use encode::{Encoder, Encoding, EncodingCodec, Schema};
 pub use fault::{Fault, FaultKind};
 pub use unwrap::Unwrap;

@@ -37,6 +37,7 @@ mod options;
 mod presets;
 mod process;
 mod registry;
+mod schemas;
 mod signals;
 mod simulation;
 mod text;
