@@ -25,9 +25,10 @@ use super::{SourceConfig, Task};
 use crate::codec::framing::Framer;
 use crate::codec::sieve::Sieve;
 use crate::codec::{Chunk, Decoder, Decoding, RecordBytes, Settings};
-use crate::delivery::{Intake, SourceContext};
+use crate::delivery::{Intake, SourceContext, clock};
 use crate::event::{Invalid, Stream};
 use serde::Deserialize;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{ErrorKind, Read};
 use tokio::sync::mpsc;
 
@@ -55,7 +56,9 @@ impl SourceConfig for Stdin {
 
 async fn run(cx: SourceContext, settings: Settings) -> Result<(), String> {
     let SourceContext { id, out, mut shutdown, meter, .. } = cx;
-    let stream = Stream { source: id, ..Stream::default() };
+    // Two runs read two streams: their records are others, though they stand at the same offsets.
+    let fingerprint = RandomState::new().hash_one(clock::now_ms()) | 1;
+    let stream = Stream { source: id, fingerprint, ..Stream::default() };
     let mut intake = Intake::new(Decoder::new(settings), stream, out, meter);
     let (sender, mut chunks) = mpsc::channel(READS_AHEAD);
     // A read of standard input can't be called off, so it has a thread that nobody waits for.
