@@ -5,10 +5,11 @@
 //! was; a file that was cut off or written anew is told from one that grew, however long it is by now.
 
 use super::input::{Input, Place, Trouble};
-use super::mark::{HEAD_BYTES, Mark, TAIL_BYTES, hash};
+use super::mark::{HEAD_BYTES, Mark, TAIL_BYTES};
 use crate::codec::framing::{Buffers, Framer, Parked};
 use crate::codec::sieve::{Seen, Sieve};
 use crate::codec::{Chunk, Settings};
+use crate::event::fingerprint;
 use std::io;
 
 /// Bytes that one turn reads, before others have theirs.
@@ -130,8 +131,8 @@ impl Tail {
     /// Whether a file is after a turn what it was before: it may have been cut off and grown again while it was read, and
     /// what was read would be neither the one nor the other.
     fn was_the_same(&self, before: &Before, input: &mut Input) -> bool {
-        let mark = if before.last.bytes > 0 { Some(before.last) } else { self.head };
-        mark.is_none_or(|mark| matches!(fits(&mark, input), Ok(true) | Err(_)))
+        let marks = [Some(before.last).filter(|last| last.bytes > 0), self.head];
+        marks.iter().flatten().all(|mark| matches!(fits(mark, input), Ok(true) | Err(_)))
     }
 
     fn try_turn(
@@ -155,12 +156,15 @@ impl Tail {
             let seen = input.fill_at(&mut next, self.last.at)?;
             let had = (self.last.bytes as usize).min(TAIL_BYTES);
             let before = next.get(..had).unwrap_or_default();
-            if seen < had || (had > 0 && Mark::of(self.last.at, before) != self.last) {
-                turn.end = End::Replaced;
+            let new = next.get(had..seen).unwrap_or_default();
+            if new.is_empty() && !finish && seen == had {
                 return Ok(());
             }
-            let new = next.get(had..seen).unwrap_or_default();
-            if new.is_empty() && !finish {
+            let is_same = seen >= had && (had == 0 || Mark::of(self.last.at, before) == self.last);
+            // What stands in front may have been written before; the first line tells the rest.
+            let begins_the_same = self.head.map_or(Ok(true), |head| fits(&head, input))?;
+            if !is_same || !begins_the_same {
+                turn.end = End::Replaced;
                 return Ok(());
             }
             self.mend_cut_line(new);
@@ -209,7 +213,7 @@ impl Tail {
         let mark = Mark::of(at, head);
         self.head = Some(mark);
         let parts = [&place.inode.to_be_bytes(), &mark.hash.to_be_bytes(), &self.generation.to_be_bytes()];
-        self.fingerprint = hash(&parts.map(|part| part.as_slice()));
+        self.fingerprint = fingerprint(&parts.map(|part| part.as_slice()));
         if self.parked.offset < at {
             self.parked = Parked::at(at);
         }

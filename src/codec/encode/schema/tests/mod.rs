@@ -26,7 +26,12 @@ const ODD: &str = r#"{"message":"m","time":"last Friday","metadata":{"event":"co
 const OTHER: &str = r#"{"message":{"report":["a",1,{"b":null}]},"time":"2025-10-03T19:48:22+02:00","metadata":{"request_id":"r","event":"x"},"severity":"error","request":{"client":{"ip":"::1"},"n":[1.50,-2,12345678901234567890]},"trace":"nonsense","span":"b7ad6b7169203331"}"#;
 
 fn origin() -> Origin {
-    let stream = Stream { source: "livebook".into(), file: Some("/log/a.log".into()), fingerprint: 1 };
+    let stream = Stream {
+        source: "livebook".into(),
+        file: Some("/log/a.log".into()),
+        container: None,
+        fingerprint: 1,
+    };
     Origin::new(Arc::new(stream), 7, RECEIVED_MS)
 }
 
