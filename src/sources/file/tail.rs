@@ -43,8 +43,10 @@ pub struct Tail {
     pub parked: Parked,
     /// From where on to read what was delivered before, at the next turn.
     pub replay_from: Option<u64>,
-    /// How many times this file was written anew from the same first line on.
+    /// How many times this file was written anew from the same first line on; known with the head.
     pub generation: u64,
+    /// First lines, with their generation, of files that had this inode before.
+    pub earlier: Vec<(Mark, u64)>,
     /// What the sieve has seen of it.
     pub sifted: Option<Seen>,
 }
@@ -109,7 +111,7 @@ impl Tail {
     }
 
     /// Reads on. `finish`: what is there is all that comes, and a last line without a newline counts.
-    pub fn turn(&mut self, input: &mut Input, place: Place, tools: &mut Tools, finish: bool) -> Turn {
+    pub fn turn(&mut self, input: &mut Input, tools: &mut Tools, finish: bool) -> Turn {
         let mut turn = Turn::default();
         let before = Before {
             last: self.last,
@@ -117,7 +119,7 @@ impl Tail {
             cut_line: self.cut_line,
             replay_from: self.replay_from,
         };
-        if let Err(trouble) = self.try_turn(input, place, tools, finish, &mut turn) {
+        if let Err(trouble) = self.try_turn(input, tools, finish, &mut turn) {
             turn.end = End::Trouble(trouble);
         }
         if !turn.pieces.is_empty() && !input.is_packed() && !self.was_the_same(&before, input) {
@@ -138,7 +140,6 @@ impl Tail {
     fn try_turn(
         &mut self,
         input: &mut Input,
-        place: Place,
         tools: &mut Tools,
         finish: bool,
         turn: &mut Turn,
@@ -170,7 +171,7 @@ impl Tail {
             self.mend_cut_line(new);
             recent.push(before);
         }
-        if self.head.is_none() && !self.find_head(input, place, finish)? {
+        if self.head.is_none() {
             return Ok(());
         }
         self.replay(input, turn)?;
@@ -190,8 +191,9 @@ impl Tail {
         };
     }
 
-    /// Looks for the first line. A file is told from others by it: until it is whole, nothing is read.
-    fn find_head(&mut self, input: &mut Input, place: Place, finish: bool) -> Result<bool, Trouble> {
+    /// Looks for the first line, and says whether it is there. A file is told from others by it: until it is whole, nothing
+    /// is read. `finish`: what is there is all that comes.
+    pub fn find_head(&mut self, input: &mut Input, place: Place, finish: bool) -> Result<bool, Trouble> {
         let mut bytes = [0; HEAD_BYTES];
         let mut at = 0;
         // A log that was cut off under a writer that keeps its place begins with a hole.
@@ -212,6 +214,9 @@ impl Tail {
         };
         let mark = Mark::of(at, head);
         self.head = Some(mark);
+        // From the same first line on, its records would have the same ids as those of the file before.
+        let same = self.earlier.iter().filter(|(earlier, _)| *earlier == mark);
+        self.generation = same.map(|(_, generation)| generation + 1).max().unwrap_or(0);
         let parts = [&place.inode.to_be_bytes(), &mark.hash.to_be_bytes(), &self.generation.to_be_bytes()];
         self.fingerprint = fingerprint(&parts.map(|part| part.as_slice()));
         if self.parked.offset < at {

@@ -102,6 +102,11 @@ impl Watched {
         !matches!(self.phase, Phase::Gone { .. })
     }
 
+    /// Whether it is to be looked at.
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.due.is_some_and(|due| due <= now)
+    }
+
     /// Whether all that was handed on is delivered.
     pub fn is_delivered(&self) -> bool {
         self.progress.is_settled() && self.progress.position().delivered >= self.tail.offset()
