@@ -17,6 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Records that are ahead of the output at most: the test is not to take longer than its kills.
 const AHEAD_MAX: u64 = 3_000;
 
+/// Rotated files at most.
+const KEEP_MAX: usize = 20;
+
 /// What is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
@@ -151,6 +154,7 @@ pub struct Writer {
     dice: Dice,
     /// Rotated files that are kept.
     keep: usize,
+    destroys: bool,
     /// Records that were written before the end of each rotated file, the youngest first.
     rotated: Vec<u64>,
     archived: usize,
@@ -159,12 +163,14 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub fn new(content: Content, place: &Place, seed: u64) -> Writer {
+    /// Where not `destroys`, whatever was written stays.
+    pub fn new(content: Content, place: &Place, seed: u64, destroys: bool) -> Writer {
         let mut dice = Dice::new(seed);
         Writer {
             content,
             log: place.path("app.log"),
-            keep: dice.within(3..=5) as usize,
+            keep: if destroys { dice.within(3..=5) as usize } else { KEEP_MAX },
+            destroys,
             dice,
             rotated: Vec::new(),
             archived: 0,
@@ -182,7 +188,7 @@ impl Writer {
             }
             match self.dice.within(0..=99) {
                 0..=9 => file = self.rename(file),
-                10..=13 => self.copy_and_truncate(&file),
+                10..=13 if self.destroys => self.copy_and_truncate(&file),
                 _ => {}
             }
             let (stop, limit) = (&self.progress.stop, self.written.records.saturating_sub(AHEAD_MAX));
@@ -250,7 +256,7 @@ impl Writer {
     fn rename(&mut self, file: File) -> File {
         if self.rotated.len() == self.keep {
             let ends = self.rotated[self.keep - 1];
-            if !self.progress.wait_for(ends) {
+            if !self.destroys || !self.progress.wait_for(ends) {
                 return file;
             }
             self.rotated.pop();
