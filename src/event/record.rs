@@ -475,6 +475,11 @@ impl Event {
         &self.origin
     }
 
+    /// Says that it was read elsewhere.
+    pub fn set_origin(&mut self, origin: Origin) {
+        self.origin = origin;
+    }
+
     /// Bytes that this event holds on to, for limits on memory.
     pub fn size_bytes(&self) -> usize {
         self.text.len() + self.extra.len() + size_of::<Event>()

@@ -1,6 +1,7 @@
 //! The file source through the program: growth, rotation in all its forms, restarts, packed files, limits.
 
 use crate::harness::{Live, Outcome, Run, TIMEOUT, TempDir, until};
+use crate::logs::{legacy_json, structured_json};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
@@ -387,4 +388,72 @@ fn ids_are_the_same_when_a_line_is_read_again() {
     scene.rename("other.log", "app.log");
     assert_eq!(ids(), first);
     assert_eq!(first.len(), 2);
+}
+
+#[test]
+fn where_the_end_was_is_known_after_a_kill() {
+    let scene = Scene::new("include = [\"DIR/app.log\"]\nread_from = \"end\"");
+    scene.append("app.log", "old\n");
+    let live = scene.live();
+    assert!(until(TIMEOUT, || scene.path("data/logs/checkpoints.json").exists()));
+    live.signal("KILL");
+    assert!(!live.wait(TIMEOUT).0.success());
+    scene.append("app.log", "while it was down\n");
+    assert_eq!(scene.once(), ["while it was down"]);
+}
+
+#[test]
+fn a_line_that_was_cut_and_the_whole_one_have_two_ids() {
+    let scene = Scene::new(ONE);
+    let project =
+        "[transforms.last]\ntype = \"metadata_projection\"\ninputs = [\"logs\"]\nkeys = [\"%id\"]\n";
+    let ids = || {
+        let events = scene.run(project).arg("--once").run().exits(0).events();
+        events.iter().map(|event| event["metadata"]["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    scene.append("app.log", "one\ntw");
+    let first = ids();
+    scene.append("app.log", "o\nthree\n");
+    let second = ids();
+    assert_eq!((first.len(), second.len()), (2, 2));
+    assert!(!first.contains(&second[0]), "who drops repeats would drop the whole line");
+}
+
+#[test]
+fn a_rotation_between_the_two_records_of_an_evaluation_makes_no_second_one() {
+    let chain = "[transforms.last]\ntype = \"legacy_message\"\ninputs = [\"logs\"]\n";
+    for (options, packed) in [(ONE, false), (ONE, true), (ALL, false), (ALL, true)] {
+        let scene = Scene::new(options);
+        scene.append("app.log", &legacy_json(1, "\"1 + 1\""));
+        assert_eq!(scene.run(chain).arg("--once").run().exits(0).events().len(), 1);
+        scene.rename("app.log", "app.log.1");
+        if packed {
+            scene.pack("app.log.1", "gz");
+        }
+        scene.append("app.log", &structured_json(1, "1 + 1"));
+        let outcome = scene.run(chain).arg("--once").run().exits(0);
+        assert_eq!(outcome.events().len(), 0, "{options}: {}", outcome.stdout);
+    }
+}
+
+#[test]
+fn files_that_are_renamed_as_they_are_found_are_read_all_the_same() {
+    let scene = Scene::new(ALL);
+    let mut live = scene.live();
+    let rotations = 150;
+    let dir = scene.dir.path().to_owned();
+    let writer = std::thread::spawn(move || {
+        for number in 0..rotations {
+            fs::write(dir.join("app.log"), format!("{number}\n")).unwrap();
+            for at in (0..=number).rev() {
+                let from = if at == 0 { "app.log".to_owned() } else { format!("app.log.{at}") };
+                fs::rename(dir.join(from), dir.join(format!("app.log.{}", at + 1))).unwrap();
+            }
+        }
+    });
+    let mut seen: Vec<u32> = (0..rotations).map(|_| message(&live.event(TIMEOUT)).parse().unwrap()).collect();
+    writer.join().unwrap();
+    seen.sort_unstable();
+    assert_eq!(seen, (0..rotations).collect::<Vec<u32>>());
+    stop(live);
 }

@@ -51,6 +51,7 @@ impl Checkpoint {
             fingerprint: self.fingerprint,
             last: if self.tail.bytes > 0 { self.tail } else { Mark::of(self.offset, b"") },
             cut_line: self.cut_line,
+            mended: None,
             parked: Parked::at(self.offset),
             replay_from: Some(self.context),
             generation: self.generation,

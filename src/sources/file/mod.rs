@@ -38,6 +38,7 @@
 
 mod checkpoints;
 mod discover;
+mod hand_on;
 mod input;
 mod mark;
 mod reader;

@@ -6,14 +6,13 @@
 use super::checkpoints::{Checkpoint, Earlier, Store};
 use super::discover::{Found, Patterns};
 use super::input::{Input, Place, Trouble};
-use super::tail::{End, Tools, Turn};
+use super::tail::{End, Tools};
 use super::watched::{Phase, Watched};
 use super::{FileSource, Piece, Stop};
 use crate::codec::framing::Buffers;
 use crate::codec::sieve::Sieve;
-use crate::codec::{Chunk, FaultKind, Settings};
+use crate::codec::{FaultKind, Settings};
 use crate::delivery::{SourceContext, clock};
-use crate::event::Stream;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -258,41 +257,6 @@ impl Reader {
         Ok(true)
     }
 
-    fn hand_on(&mut self, key: u64, turn: Turn) -> Result<(), Stopped> {
-        if turn.pieces.is_empty() {
-            // It is shown when there is something that it could matter to.
-            if let (Some(Chunk::Lines { offset, .. }), Some(file)) = (turn.context, self.files.get_mut(&key))
-            {
-                file.tail.replay_from = Some(offset);
-            }
-            return Ok(());
-        }
-        self.tell_of(key)?;
-        if let Some(chunk) = turn.context {
-            self.send(Piece::Context(key, chunk))?;
-        }
-        for (chunk, end) in turn.pieces {
-            self.send(Piece::Lines(key, chunk, end))?;
-        }
-        Ok(())
-    }
-
-    /// Makes a file known to whoever decodes it.
-    fn tell_of(&mut self, key: u64) -> Result<(), Stopped> {
-        let Some(file) = self.files.get_mut(&key).filter(|file| !file.told) else { return Ok(()) };
-        file.told = true;
-        let stream = Stream {
-            source: self.id.clone(),
-            file: Some(file.path.to_string_lossy().into_owned()),
-            container: None,
-            fingerprint: file.tail.fingerprint,
-        };
-        let (progress, family) = (Arc::clone(&file.progress), file.family);
-        let older = self.files.range(..key).rev().find(|(_, other)| other.family == family && other.told);
-        let after = older.map(|(key, _)| *key);
-        self.send(Piece::Open { key, stream, progress, after })
-    }
-
     /// Waits for room; checkpoints are written meanwhile.
     pub(super) fn send(&mut self, piece: Piece) -> Result<(), Stopped> {
         let piece = match self.pieces.try_send(piece) {
@@ -407,11 +371,13 @@ impl Reader {
             }
             // Another file has this name by now: the next look at the folder says where this one is.
             Ok(_) => {
-                (file.due, self.next_scan) = (None, now);
+                file.lose();
+                self.next_scan = now;
                 false
             }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound && !self.once => {
-                (file.due, self.next_scan) = (None, now);
+                file.lose();
+                self.next_scan = now;
                 false
             }
             Err(e) => {

@@ -59,6 +59,8 @@ impl Reader {
         }
         if self.is_first_scan {
             self.look_for_rotated();
+            // From now on it is known where to begin.
+            self.next_save = now;
         }
         (self.is_first_scan, self.is_first_run) = (false, false);
         Ok(())

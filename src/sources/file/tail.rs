@@ -39,6 +39,8 @@ pub struct Tail {
     pub last: Mark,
     /// Where the last line begins, if it was handed on without its newline.
     pub cut_line: Option<u64>,
+    /// The line that was cut before, if it has been mended since.
+    pub mended: Option<Cut>,
     /// What is to be handed on next.
     pub parked: Parked,
     /// From where on to read what was delivered before, at the next turn.
@@ -49,6 +51,17 @@ pub struct Tail {
     pub earlier: Vec<(Mark, u64)>,
     /// What the sieve has seen of it.
     pub sifted: Option<Seen>,
+}
+
+/// A last line that was handed on without its newline.
+#[derive(Clone, Copy, Debug)]
+pub struct Cut {
+    /// Where it begins.
+    pub start: u64,
+    /// Where it ended.
+    pub end: u64,
+    /// The fingerprint that it was handed on with.
+    pub fingerprint: u64,
 }
 
 /// What one turn gave.
@@ -174,20 +187,25 @@ impl Tail {
         if self.head.is_none() {
             return Ok(());
         }
-        self.replay(input, turn)?;
+        turn.context = self.context(input)?;
         self.read(input, tools, finish, recent, turn)
     }
 
     /// Goes on behind a last line that was handed on without its newline: where only that was missing, it is whole;
-    /// where more came, it is handed on again, as the one line that it is.
+    /// where more came, it is handed on again, as the one line that it is, which has another id than its beginning: who
+    /// drops repeats must not drop it.
     fn mend_cut_line(&mut self, new: &[u8]) {
         let Some(start) = self.cut_line.filter(|_| !new.is_empty()) else { return };
         let end = self.last.end();
         self.cut_line = None;
+        self.mended = Some(Cut { start, end, fingerprint: self.fingerprint });
         self.parked = match new {
             [b'\n', ..] => Parked::at(end + 1),
             [b'\r', b'\n', ..] => Parked::at(end + 2),
-            _ => Parked::at(start),
+            _ => {
+                self.fingerprint = fingerprint(&[&self.fingerprint.to_be_bytes(), &end.to_be_bytes()]);
+                Parked::at(start)
+            }
         };
     }
 
@@ -225,17 +243,16 @@ impl Tail {
         Ok(true)
     }
 
-    fn replay(&mut self, input: &mut Input, turn: &mut Turn) -> Result<(), Trouble> {
-        let Some(from) = self.replay_from.take() else { return Ok(()) };
+    /// What was delivered before and is to be shown again, once.
+    pub fn context(&mut self, input: &mut Input) -> Result<Option<Chunk>, Trouble> {
+        let Some(from) = self.replay_from.take() else { return Ok(None) };
         let len = self.parked.offset.saturating_sub(from);
         if len == 0 || len > REPLAY_BYTES_MAX {
-            return Ok(());
+            return Ok(None);
         }
         let mut bytes = vec![0; len as usize];
-        if input.fill_at(&mut bytes, from)? == bytes.len() {
-            turn.context = Some(Chunk::Lines { bytes: bytes.into(), offset: from });
-        }
-        Ok(())
+        let is_whole = input.fill_at(&mut bytes, from)? == bytes.len();
+        Ok(is_whole.then(|| Chunk::Lines { bytes: bytes.into(), offset: from }))
     }
 
     fn read(

@@ -57,6 +57,8 @@ pub struct Watched {
     pub tail: Tail,
     /// Where the delivery stands.
     pub progress: Arc<Progress>,
+    /// Whether it was read before a restart, and nothing of it has been shown since.
+    pub is_claimed: bool,
     /// Whether it was made known to who decodes it.
     pub told: bool,
     /// When to look at it; none where only its growth, seen from outside, is a reason to open it.
@@ -88,6 +90,7 @@ impl Watched {
             input: None,
             tail: checkpoint.map_or_else(Tail::default, Checkpoint::tail),
             progress: Progress::new(position),
+            is_claimed: checkpoint.is_some(),
             told: false,
             due: Some(now),
             news: now,
@@ -152,6 +155,12 @@ impl Watched {
         self.rotated.is_some_and(|since| since.max(self.news) + quiet <= now)
     }
 
+    /// It is not where it was seen: wherever it is seen next, it is to be looked at.
+    pub fn lose(&mut self) {
+        (self.due, self.len, self.modified_ms) = (None, 0, 0);
+        self.phase = Phase::Live;
+    }
+
     /// There is no such file any more.
     pub fn vanish(&mut self, now_ms: u64) {
         if self.is_there() {
@@ -163,6 +172,10 @@ impl Watched {
     /// Lets go of the file; it is opened again when it has grown.
     pub fn close(&mut self) {
         self.checkpoint();
+        // What was seen of it from outside may be more than what was read.
+        if self.input.as_ref().is_some_and(|input| !input.is_packed()) {
+            self.len = self.tail.last.end();
+        }
         self.tail.replay_from = Some(self.progress.position().context);
         (self.input, self.due, self.told) = (None, None, false);
     }
@@ -178,16 +191,21 @@ impl Watched {
             Phase::Gone { since_ms } => Some(since_ms),
             Phase::Live | Phase::Done => None,
         };
+        let (cut_line, fingerprint) = match self.tail.mended {
+            // Nothing behind the cut has arrived yet: after a restart it is mended again.
+            Some(cut) if cut.end == delivered => (Some(cut.start), cut.fingerprint),
+            _ => (self.tail.cut_line.filter(|_| delivered == self.tail.offset()), self.tail.fingerprint),
+        };
         Some(Checkpoint {
             path: self.path.to_string_lossy().into_owned(),
             inode: self.inode,
             head,
-            fingerprint: self.tail.fingerprint,
+            fingerprint,
             generation: self.tail.generation,
             offset: delivered,
             context,
             tail: self.mark,
-            cut_line: self.tail.cut_line.filter(|_| delivered == self.tail.offset()),
+            cut_line,
             gone_since_ms,
         })
     }

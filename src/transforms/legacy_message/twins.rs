@@ -371,6 +371,10 @@ pub fn join(first: Held, second: &Event, second_record: Record) -> Held {
             event.set(Place::Metadata, name, |out| out.extend_from_slice(value.text()));
         }
     }
+    // What went out before a restart was less: it is another record, and must not be dropped as a repeat of that one.
+    if replayed {
+        event.set_origin(second.origin().clone());
+    }
     let mode = record.mode.or(second_record.mode);
     let code = if record.kind == Kind::Structured { merge(other, code) } else { merge(code, other) };
     Held {
