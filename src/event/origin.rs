@@ -11,6 +11,8 @@ pub struct Stream {
     pub source: String,
     /// Path of the file, where it was one: `%file`.
     pub file: Option<String>,
+    /// IP address of whoever sent it, where it came over a network: `%peer`.
+    pub peer: Option<String>,
     /// What tells this stream from others of the same source, the same after a restart where the source can know it:
     /// a file's fingerprint. Part of `%id`.
     pub fingerprint: u64,
@@ -73,7 +75,12 @@ mod tests {
     #[test]
     fn an_id_depends_on_each_part_of_where_it_was_read() {
         let id = |source: &str, fingerprint, offset| {
-            Origin::new(Arc::new(Stream { source: source.into(), file: None, fingerprint }), offset, 5).id()
+            Origin::new(
+                Arc::new(Stream { source: source.into(), fingerprint, ..Stream::default() }),
+                offset,
+                5,
+            )
+            .id()
         };
         let ids = [id("a", 0, 0), id("b", 0, 0), id("a", 1, 0), id("a", 0, 1)];
         let distinct: std::collections::BTreeSet<_> = ids.iter().collect();

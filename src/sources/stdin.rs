@@ -49,7 +49,7 @@ impl SourceConfig for Stdin {
 
 async fn run(cx: SourceContext, settings: Settings) -> Result<(), String> {
     let SourceContext { id, out, mut shutdown, meter, .. } = cx;
-    let stream = Stream { source: id, file: None, fingerprint: 0 };
+    let stream = Stream { source: id, ..Stream::default() };
     let mut intake = Intake::new(Decoder::new(settings), stream, out, meter);
     let (sender, mut chunks) = mpsc::channel(READS_AHEAD);
     // A read of standard input can't be called off, so it has a thread that nobody waits for.

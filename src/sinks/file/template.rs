@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use std::fmt::Write;
 
 /// Origin keys that can be part of a path: those that many records share.
-const ORIGIN_KEYS: [&str; 2] = ["%source", "%file"];
+const ORIGIN_KEYS: [&str; 3] = ["%source", "%file", "%peer"];
 
 /// A day, an hour, a minute, a second: a path that is the same at both ends of one is the same all through it.
 const STEPS_MS: [u64; 4] = [86_400_000, 3_600_000, 60_000, 1_000];
@@ -39,6 +39,7 @@ enum Field {
     Member(Place, String),
     Source,
     File,
+    Peer,
 }
 
 impl Template {
@@ -218,6 +219,7 @@ impl Field {
         match path {
             "%source" => return Ok(Field::Source),
             "%file" => return Ok(Field::File),
+            "%peer" => return Ok(Field::Peer),
             _ => {}
         }
         let help =
@@ -239,10 +241,8 @@ impl Field {
         let stream = event.origin().stream();
         match self {
             Field::Source => name::push_value(stream.source.as_bytes(), out),
-            Field::File => match &stream.file {
-                Some(file) => name::push_value(file.as_bytes(), out),
-                None => out.push_str(name::MISSING),
-            },
+            Field::File => push_known(stream.file.as_ref(), out),
+            Field::Peer => push_known(stream.peer.as_ref(), out),
             Field::Member(place, member) => match event.get(*place, member) {
                 Some(value) if !value.is_null() => match value.string() {
                     Some(text) => name::push_value(&text, out),
@@ -251,6 +251,13 @@ impl Field {
                 _ => out.push_str(name::MISSING),
             },
         }
+    }
+}
+
+fn push_known(value: Option<&String>, out: &mut String) {
+    match value {
+        Some(value) => name::push_value(value.as_bytes(), out),
+        None => out.push_str(name::MISSING),
     }
 }
 
@@ -265,7 +272,7 @@ mod tests {
     const RECORD: &str = r#"{"message":"m","time":"2026-11-22T23:59:59.999Z","metadata":{"session_mode":"app","n":7,"list":[1,"a"],"none":null},"severity":"info"}"#;
 
     fn event(record: &str) -> Event {
-        let stream = Stream { source: "in".into(), file: Some("/var/log/x.log".into()), fingerprint: 0 };
+        let stream = Stream { source: "in".into(), file: Some("/var/log/x.log".into()), ..Stream::default() };
         let origin = Origin::new(Arc::new(stream), 0, 1_795_348_800_000);
         Event::from_json(Bytes::copy_from_slice(record.as_bytes()), origin).unwrap()
     }
@@ -293,6 +300,7 @@ mod tests {
             ("/a/{{ metadata.list }}", "/a/%5B1,%22a%22%5D"),
             ("/a/{{ metadata.none }}{{ gone }}", "/a/_missing_missing"),
             ("/a/{{ %source }}/{{ %file }}", "/a/in/%2Fvar%2Flog%2Fx.log"),
+            ("/a/{{ %peer }}", "/a/_missing"),
             ("{{ severity }}", "info"),
         ] {
             assert_eq!(rendered(path, RECORD), expected, "{path}");

@@ -160,7 +160,7 @@ async fn run(
     interval: Option<Duration>,
 ) -> Result<(), String> {
     let SourceContext { id, out, mut shutdown, meter, .. } = cx;
-    let mut intake = Intake::new(decoder, Stream { source: id, file: None, fingerprint: 0 }, out, meter);
+    let mut intake = Intake::new(decoder, Stream { source: id, ..Stream::default() }, out, meter);
     let mut pace = interval.map(tokio::time::interval);
     let mut offset = 0;
     let mut pending = Vec::new();

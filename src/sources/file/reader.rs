@@ -250,6 +250,7 @@ impl Reader {
         let stream = Stream {
             source: self.id.clone(),
             file: Some(file.path.to_string_lossy().into_owned()),
+            peer: None,
             fingerprint: file.tail.fingerprint,
         };
         let (progress, family) = (Arc::clone(&file.progress), file.family);
