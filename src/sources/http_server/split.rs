@@ -124,9 +124,16 @@ impl Splitter {
             State::Object { text, .. } => {
                 let text = std::mem::take(text);
                 pieces.extend(self.no_object(text, "the object has no end"));
-                if let State::Lines(framer) = &mut self.state {
-                    let chunk = framer.finish();
-                    pieces.extend(self.lines(chunk));
+                match &mut self.state {
+                    State::Lines(framer) => {
+                        let chunk = framer.finish();
+                        pieces.extend(self.lines(chunk));
+                    }
+                    State::Passing { head, len, .. } => {
+                        let (head, len) = (std::mem::take(head), *len);
+                        pieces.push(self.too_long(head, len));
+                    }
+                    State::Looking(_) | State::Array(_) | State::Object { .. } => {}
                 }
             }
         }
@@ -217,18 +224,28 @@ impl Splitter {
     /// The first `len` bytes of `text` are an object, by its brackets.
     fn end_object(&mut self, mut text: Vec<u8>, len: usize) -> Vec<Piece> {
         let rest = text.split_off(len);
-        let bare = without_mark(&text);
+        let bare = without_mark(&text).trim_ascii_start();
         if serde_json::from_slice::<serde::de::IgnoredAny>(bare).is_err() {
-            text.extend_from_slice(&rest);
-            return self.no_object(text, "the object is broken");
+            let mut pieces = self.no_object(text, "the object is broken");
+            match &self.state {
+                State::Looking(_) => self.state = State::Looking(rest),
+                _ => pieces.extend(self.feed(&rest)),
+            }
+            return pieces;
         }
-        let mut bytes = Vec::with_capacity(text.len() + 1);
-        one_line(&text, &mut bytes);
-        bytes.push(b'\n');
-        let chunk = Chunk::Lines { bytes: Bytes::from(bytes), offset: self.offset };
-        let blank = text.iter().take_while(|byte| byte.is_ascii_whitespace());
-        let line = self.line + blank.filter(|byte| **byte == b'\n').count() as u64;
-        self.line += memchr::memchr_iter(b'\n', &text).count() as u64;
+        let (before, object) = text.split_at(text.len() - bare.len());
+        let newlines = |text: &[u8]| memchr::memchr_iter(b'\n', text).count() as u64;
+        let (line, offset) = (self.line + newlines(before), self.offset + before.len() as u64);
+        let chunk = if object.len() > self.max_record_bytes {
+            let head = Bytes::copy_from_slice(object.get(..TOO_LONG_KEPT_BYTES).unwrap_or(object));
+            Chunk::TooLong { head, offset, len: object.len() as u64 }
+        } else {
+            let mut bytes = Vec::with_capacity(object.len() + 1);
+            one_line(object, &mut bytes);
+            bytes.push(b'\n');
+            Chunk::Lines { bytes: Bytes::from(bytes), offset }
+        };
+        self.line = line + newlines(object);
         self.offset += len as u64;
         self.state = State::Looking(rest);
         vec![Piece { line, what: What::Chunk(chunk) }]
@@ -240,8 +257,8 @@ impl Splitter {
         let first = memchr::memchr(b'\n', text.trim_ascii_start()).unwrap_or(0);
         let behind = text.trim_ascii_start().get(first..).unwrap_or_default();
         let has_others = memchr::memmem::find(behind, b"\n{\"").is_some();
-        self.state = State::Lines(self.framer());
         if has_others {
+            self.state = State::Lines(self.framer());
             return self.feed(&text);
         }
         if text.len() > self.max_record_bytes {
@@ -255,7 +272,7 @@ impl Splitter {
         let (offset, line) = (self.offset, self.line);
         self.offset += text.len() as u64;
         self.line += memchr::memchr_iter(b'\n', &text).count() as u64;
-        self.state = State::Lines(self.framer());
+        self.state = State::Looking(Vec::new());
         let what = What::Fault { kind: FaultKind::BrokenJson, detail: why.to_owned(), raw: text, offset };
         vec![Piece { line, what }]
     }
@@ -305,3 +322,93 @@ impl Splitter {
 
 /// A body may begin with as much white space as is looked at, and no more of it is kept.
 const _: () = assert!(LOOK_BYTES_MAX >= READ_BYTES);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What comes out: each line or fault as `number@offset text`.
+    fn cut(text: &[u8], step: usize, declared: Declared, max: usize) -> Vec<String> {
+        let mut splitter = Splitter::new(declared, max, &Buffers::default());
+        let mut pieces = Vec::new();
+        for part in text.chunks(step) {
+            splitter.room()[..part.len()].copy_from_slice(part);
+            pieces.extend(splitter.filled(part.len()));
+        }
+        pieces.extend(splitter.finish());
+        let mut shown = Vec::new();
+        for Piece { line, what } in pieces {
+            match what {
+                What::Fault { detail, offset, .. } => shown.push(format!("{line}@{offset} {detail}")),
+                What::Chunk(Chunk::Lines { bytes, mut offset }) => {
+                    for (at, text) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
+                        let shown_text = String::from_utf8_lossy(text);
+                        if !shown_text.trim().is_empty() {
+                            shown.push(format!("{}@{offset} {}", line + at as u64, shown_text.trim()));
+                        }
+                        offset += text.len() as u64;
+                    }
+                }
+                What::Chunk(Chunk::TooLong { offset, len, .. }) => {
+                    shown.push(format!("{line}@{offset} too long: {len}"))
+                }
+                What::Chunk(Chunk::Sifted { .. }) => unreachable!(),
+            }
+        }
+        shown
+    }
+
+    #[test]
+    fn a_body_is_cut_by_what_it_is() {
+        for (text, expected) in [
+            ("", vec![]),
+            ("a\nb", vec!["1@0 a", "2@2 b"]),
+            ("{\"a\":1}\n\n{\"b\":2}\n", vec!["1@0 {\"a\":1}", "3@10 {\"b\":2}"]),
+            ("{\n \"a\": 1\n}", vec!["1@0 {  \"a\": 1 }"]),
+            (
+                "\n{\n\"a\":1}\n{\n\"b\":2}\n{\"c\":3}\nx",
+                vec!["2@1 { \"a\":1}", "4@10 { \"b\":2}", "6@19 {\"c\":3}", "7@27 x"],
+            ),
+            (
+                "{\"a\":[\n1,\n{\"b\":2}\n{\"c\":3}\n",
+                vec!["1@0 {\"a\":[", "2@7 1,", "3@9 {\"b\":2}", "4@18 {\"c\":3}"],
+            ),
+            ("{\n\"a\":\n", vec!["1@0 the object has no end"]),
+            ("{\n\"a\": x\n}\n", vec!["1@0 the object is broken"]),
+            ("[{\"a\":1},\n{\"b\":2}]", vec!["1@1 {\"a\":1}", "2@9 {\"b\":2}"]),
+        ] {
+            for step in [1, 3, 1000] {
+                assert_eq!(
+                    cut(text.as_bytes(), step, Declared::Nothing, 2000),
+                    expected,
+                    "{text:?} by {step}"
+                );
+            }
+        }
+        assert_eq!(cut(b"[{}]", 9, Declared::Lines, 2000), ["1@0 [{}]"]);
+    }
+
+    #[test]
+    fn an_object_over_the_limit_costs_what_follows_nothing() {
+        let text = format!("{{\n\"a\":\n\"{}\"\n}}\n{{\"b\":2}}\n", "x".repeat(9000));
+        for step in [100, 16_000] {
+            assert_eq!(
+                cut(text.as_bytes(), step, Declared::Json, 2000),
+                ["1@0 too long: 9011", "5@9012 {\"b\":2}"]
+            );
+        }
+        assert_eq!(cut(&text.as_bytes()[..5000], 100, Declared::Json, 2000), ["1@0 too long: 5000"]);
+    }
+
+    proptest! {
+        #[test]
+        fn it_does_not_matter_how_a_body_comes(text in r#"[\[\]{}",a:\n ]{0,40}(\{"a":\n1\}|\n\{"b":2\}){0,3}"#, step in 1usize..20) {
+            let text = text.as_bytes();
+            prop_assert_eq!(
+                cut(text, step, Declared::Nothing, 1024),
+                cut(text, 1024, Declared::Nothing, 1024)
+            );
+        }
+    }
+}
