@@ -75,7 +75,9 @@ pub async fn serve(site: &Arc<Site>, job: Job) -> Reply {
             return unavailable(why).closing();
         }
     };
-    let Ok(Read { end, counts, receipt }) = read else { return stopping() };
+    let Ok(Read { end, counts, receipt }) = read else {
+        return unavailable("the request could not be finished: send it again").closing();
+    };
     let verdict = if site.acknowledges {
         match timeout(site.request_timeout, receipt.verdict()).await {
             Ok(verdict) => verdict,

@@ -28,7 +28,7 @@ pub async fn answer(
             if !request.headers().contains_key(EXPECT) {
                 drain(request.into_body(), &site.spawner);
             }
-            reply
+            *reply
         }
         Ok((codings, declared)) => {
             let peer = watch.peer().to_owned();
@@ -43,36 +43,41 @@ pub async fn answer(
     Ok(reply.into_response(closes, is_h2))
 }
 
+/// How a body is packed, and what it is said to be.
 type Body = (Vec<super::body::Coding>, Declared);
 
-fn check(site: &Site, request: &Request<Incoming>) -> Result<Body, Reply> {
+fn check(site: &Site, request: &Request<Incoming>) -> Result<Body, Box<Reply>> {
     if !site.serves(request.uri().path()) {
         let why = format!("nothing is served here; records are taken at {}", site.path);
-        return Err(Reply::refusal(StatusCode::NOT_FOUND, why));
+        return refuse(Reply::refusal(StatusCode::NOT_FOUND, why));
     }
     if request.method() != Method::POST {
         let why = "records are sent by POST";
-        return Err(Reply::refusal(StatusCode::METHOD_NOT_ALLOWED, why).allow());
+        return refuse(Reply::refusal(StatusCode::METHOD_NOT_ALLOWED, why).allow());
     }
     let headers = request.headers();
     if let Some(guard) = site.guard.as_ref().filter(|guard| !guard.admits(headers)) {
         let why = "the Authorization header is missing or wrong";
-        return Err(Reply::refusal(StatusCode::UNAUTHORIZED, why).challenge(guard.challenge()));
+        return refuse(Reply::refusal(StatusCode::UNAUTHORIZED, why).challenge(guard.challenge()));
     }
     if site.shutdown.is_triggered() {
-        return Err(stopping());
+        return refuse(stopping());
     }
     let unknown = |why: String| {
         let known = "known are gzip, deflate, zstd and identity";
-        Reply::refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("{why}; {known}"))
+        Box::new(Reply::refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("{why}; {known}")))
     };
     let codings = codings(headers).map_err(unknown)?;
     let declared =
-        declared(headers).map_err(|why| Reply::refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, why))?;
+        declared(headers).map_err(|why| Box::new(Reply::refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, why)))?;
     let is_packed = headers.contains_key(CONTENT_ENCODING) && !codings.is_empty();
     if !is_packed && request.body().size_hint().lower() > site.max_body_bytes {
         let why = format!("the body is over the limit of {} bytes", site.max_body_bytes);
-        return Err(Reply::refusal(StatusCode::PAYLOAD_TOO_LARGE, why).closing());
+        return refuse(Reply::refusal(StatusCode::PAYLOAD_TOO_LARGE, why).closing());
     }
     Ok((codings, if site.takes_lines_only() { Declared::Lines } else { declared }))
+}
+
+fn refuse(reply: Reply) -> Result<Body, Box<Reply>> {
+    Err(Box::new(reply))
 }
