@@ -1,10 +1,11 @@
 //! The limits of the `http_server` source: sizes, times, connections, memory, a full pipeline.
 
-use crate::harness::TIMEOUT;
+use crate::harness::{TIMEOUT, until};
 use crate::http_client::{BLACKHOLE, CONSOLE, Server};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -211,5 +212,58 @@ fn connections_over_the_limit_wait_for_a_place() {
     assert!(!third.is_closed_within(Duration::from_millis(300)));
     drop(first);
     third.reply().unwrap().is(200);
+    server.stop();
+}
+
+#[test]
+fn a_request_that_finds_no_room_for_its_rest_is_told_in_time() {
+    let sink = format!("{CONSOLE}buffer.max_events = 1\n");
+    let mut server = Server::start("request_timeout_secs = 1", &sink);
+    let big = format!("{{\"message\":\"{}\"}}\n", "x".repeat(300_000));
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    (0..5).for_each(|_| client.send_chunk(&big));
+    let reply = client.reply().unwrap().is(503);
+    assert!(reply.body["error"].as_str().unwrap().contains("no room for all of it within 1 s"), "{reply:?}");
+    assert_eq!((reply.header("retry-after"), reply.header("connection")), (Some("5"), Some("close")));
+    // What was on its way still arrives, and there is room again.
+    let mut events = 0;
+    assert!(until(TIMEOUT, || {
+        server.live.event(TIMEOUT);
+        events += 1;
+        server.post("", GOOD).status == 200
+    }));
+    assert!(events < 5, "the rest is not read");
+    server.stop();
+}
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let len = (payload.len() as u32).to_be_bytes();
+    [&len[1..], &[kind, flags, 0, 0, 0, stream], payload].concat()
+}
+
+#[test]
+fn an_old_connection_of_http_2_is_told_to_go_away() {
+    let server = Server::start("keepalive.max_connection_age_secs = 1", BLACKHOLE);
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+    stream.write_all(&frame(4, 0, 0, b"")).unwrap();
+    // POST / of `x` by http, whole.
+    stream.write_all(&frame(1, 5, 1, b"\x83\x86\x84\x41\x01x")).unwrap();
+    let mut kinds = Vec::new();
+    let mut head = [0; 9];
+    while stream.read_exact(&mut head).is_ok() {
+        let len = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; len as usize];
+        stream.read_exact(&mut payload).unwrap();
+        kinds.push(head[3]);
+        if head[3] == 6 && head[4] == 0 {
+            stream.write_all(&frame(6, 1, 0, &payload)).unwrap();
+        }
+    }
+    let place = |kind| kinds.iter().position(|seen| *seen == kind).unwrap_or_else(|| panic!("{kinds:?}"));
+    assert!(place(1) < place(7), "an answer, and then GOAWAY: {kinds:?}");
     server.stop();
 }

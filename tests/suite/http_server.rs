@@ -234,6 +234,7 @@ fn requests_under_way_are_finished_at_a_shutdown() {
     let server = Server::start("", CONSOLE);
     let mut idle = server.connect();
     idle.post("", "{\"message\":\"a\"}").is(200);
+    let mut silent = server.connect();
     let mut busy = server.connect();
     busy.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
     busy.send_chunk("{\"message\":\"b\"}\n{\"mess");
@@ -242,7 +243,7 @@ fn requests_under_way_are_finished_at_a_shutdown() {
     assert_eq!(server.live.event(SOON)["message"], "a");
     assert_eq!(server.live.event(SOON)["message"], "b");
     server.live.signal("TERM");
-    assert!(idle.is_closed_within(SOON));
+    assert!(idle.is_closed_within(SOON) && silent.is_closed_within(SOON));
     assert!(until(SOON, || std::net::TcpStream::connect(server.address).is_err()));
     assert!(server.live.is_running());
     busy.send_chunk("age\":\"c\"}\n");
