@@ -29,6 +29,7 @@
 //! | `400` | nothing of it can be decoded |
 //! | `401` `404` `405` `415` | wrong `Authorization`, path, method; unknown `Content-Encoding` |
 //! | `408` `413` | it did not come in time; it is over the limit. What came before may have been taken: `accepted` says how much |
+//! | `431` | its head is over 64 KiB or has more than 100 fields |
 //! | `429` | the pipeline is full, and nothing was taken: send it again after `Retry-After` seconds |
 //! | `503` | the server is stopping, or not all could be delivered: send it again after `Retry-After` seconds. What was delivered all the same then comes twice |
 //!

@@ -37,6 +37,8 @@ pub struct Job {
     pub declared: Declared,
     /// Who sends it.
     pub peer: String,
+    /// Whether the client waits to be asked for the body.
+    pub expects: bool,
 }
 
 /// How the reading has ended.
@@ -58,7 +60,9 @@ struct Read {
 /// Takes a request in and says what became of it.
 pub async fn serve(site: &Arc<Site>, job: Job) -> Reply {
     if timeout(ROOM_WAIT, site.out.room()).await.is_err() {
-        super::body::drain(job.incoming, &site.spawner);
+        if !job.expects {
+            super::body::drain(job.incoming, &site.spawner);
+        }
         return full();
     }
     let deadline = Instant::now() + site.request_timeout;
@@ -132,7 +136,7 @@ pub fn stopping() -> Reply {
 }
 
 async fn run(site: &Site, job: Job, deadline: Instant, told: oneshot::Sender<Read>) {
-    let Job { incoming, codings, declared, peer } = job;
+    let Job { incoming, codings, declared, peer, .. } = job;
     let (ledger, receipt) = Ledger::new(FAULTS_LISTED_MAX);
     let mut intake = site.intake(peer, ledger);
     let body = Body::open(incoming, &codings, site.max_body_bytes, deadline, site.spawner.clone()).await;

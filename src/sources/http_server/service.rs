@@ -21,18 +21,19 @@ pub async fn answer(
 ) -> Result<Response<Full<Bytes>>, std::convert::Infallible> {
     let is_h2 = request.version() == Version::HTTP_2;
     let under_way = watch.begin(is_h2);
+    let expects = request.headers().contains_key(EXPECT);
     let reply = match check(&site, &request) {
         Err(reply) => {
             // Who waits to be asked for the body gets the answer before it; others may write it first and listen
             // then.
-            if !request.headers().contains_key(EXPECT) {
+            if !expects {
                 drain(request.into_body(), &site.spawner);
             }
             *reply
         }
         Ok((codings, declared)) => {
             let peer = watch.peer().to_owned();
-            serve(&site, Job { incoming: request.into_body(), codings, declared, peer }).await
+            serve(&site, Job { incoming: request.into_body(), codings, declared, peer, expects }).await
         }
     };
     if let Some(why) = reply.error() {
