@@ -1,10 +1,13 @@
 //! Bytes to events: what all codecs have in common.
 
 use super::fault::{Fault, FaultKind};
-use super::livebook::Livebook;
+use super::inner::Inner;
+use super::places::Places;
 use super::sieve::Run;
+use super::unwrap::Unwrap;
+use super::unwrap::lanes::Lanes;
 use super::zone::Zone;
-use crate::event::{Demand, Event, Origin, Place, Stream};
+use crate::event::{Demand, Event, Origin, Stream};
 use bytes::Bytes;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -55,6 +58,8 @@ pub enum Codec {
 pub struct Decoding {
     /// How lines become events; `livebook` by default.
     pub codec: Codec,
+    /// What stands around the lines; found out line by line by default.
+    pub unwrap: Unwrap,
     /// The zone of text records, whose times have none: `local` (default) or a name such as `Europe/Berlin`.
     pub timezone: Zone,
 }
@@ -64,6 +69,8 @@ pub struct Decoding {
 pub struct Settings {
     /// How lines become events.
     pub codec: Codec,
+    /// What stands around the lines.
+    pub unwrap: Unwrap,
     /// The zone of times that have none.
     pub zone: Zone,
     /// Length of the longest record, in bytes, its newline included.
@@ -77,9 +84,14 @@ pub struct Settings {
 impl Settings {
     /// For records that all are wanted.
     pub fn new(decoding: Decoding) -> Settings {
-        let Decoding { codec, timezone: zone } = decoding;
+        let Decoding { codec, unwrap, timezone: zone } = decoding;
         let max_record_bytes = RECORD_BYTES;
-        Settings { codec, zone, max_record_bytes, demand: Demand::Everything, check_all: false }
+        Settings { codec, unwrap, zone, max_record_bytes, demand: Demand::Everything, check_all: false }
+    }
+
+    /// Whether lines may be passed over that nobody wants.
+    pub fn skips(&self) -> bool {
+        self.demand != Demand::Everything && !self.check_all
     }
 }
 
@@ -120,23 +132,29 @@ pub enum Chunk {
 pub struct Window {
     /// The bytes.
     pub bytes: Bytes,
-    /// Offset of the first in the stream.
-    pub offset: u64,
+    /// Where they stood in the stream.
+    pub places: Places,
     /// Whether all of them are UTF-8.
     pub valid: bool,
 }
 
 impl Window {
     /// Looks once whether all of it is UTF-8, so that nobody has to look line by line.
-    pub fn new(bytes: Bytes, offset: u64) -> Window {
+    pub fn new(bytes: Bytes, places: Places) -> Window {
         let valid = simdutf8::basic::from_utf8(&bytes).is_ok();
-        Window { bytes, offset, valid }
+        Window { bytes, places, valid }
     }
 
     /// The same without its first `len` bytes.
     pub fn behind(&self, len: usize) -> Window {
         let len = len.min(self.bytes.len());
-        Window { bytes: self.bytes.slice(len..), offset: self.offset + len as u64, valid: self.valid }
+        Window { bytes: self.bytes.slice(len..), places: self.places.behind(len), valid: self.valid }
+    }
+
+    /// Offset in the stream of the byte at `at`.
+    #[inline]
+    pub fn offset_at(&self, at: usize) -> u64 {
+        self.places.offset_at(at)
     }
 
     /// The line that begins at `at`, with its newline.
@@ -195,6 +213,22 @@ impl Decoded {
         Origin::new(Arc::clone(&self.stream), offset, self.now_ms)
     }
 
+    /// From now on, records come from this stream; gives the one before.
+    pub fn change_stream(&mut self, stream: Arc<Stream>) -> Arc<Stream> {
+        std::mem::replace(&mut self.stream, stream)
+    }
+
+    /// The stream that records come from.
+    pub fn stream(&self) -> &Arc<Stream> {
+        &self.stream
+    }
+
+    /// What has come since then, in the order of the stream: where several are decoded side by side.
+    pub fn sort_from(&mut self, events: usize, faults: usize) {
+        self.events.get_mut(events..).unwrap_or_default().sort_by_key(|event| event.origin().offset());
+        self.faults.get_mut(faults..).unwrap_or_default().sort_by_key(|fault| fault.event.origin().offset());
+    }
+
     /// Adds a fault about the record `raw` at `offset`.
     pub fn fault(&mut self, kind: FaultKind, detail: String, raw: &[u8], offset: u64) {
         let origin = self.origin(offset);
@@ -226,20 +260,33 @@ pub fn window_len(bytes: &[u8]) -> usize {
 #[derive(Debug)]
 pub struct Decoder {
     settings: Settings,
-    livebook: Option<Livebook>,
+    inner: Inner,
+    /// Where a wrapper is named for a codec that has no eye for wrappers of its own.
+    named: Option<Lanes>,
 }
 
 impl Decoder {
     /// A decoder at the beginning of a stream.
     pub fn new(settings: Settings) -> Decoder {
-        Decoder { settings, livebook: (settings.codec == Codec::Livebook).then(|| Livebook::new(settings)) }
+        let named = settings.unwrap.named().filter(|_| settings.codec != Codec::Livebook);
+        let named = named.map(|_| Lanes::new(&settings, 1));
+        Decoder { settings, inner: Inner::new(&settings, 0), named }
+    }
+
+    /// Takes over what a decoder knew of the same log before: for a file in the place of one that was rotated away.
+    /// That is the legacy records whose twins may still come, and whether the log is wrapped.
+    pub fn inherit(&mut self, before: &Decoder) {
+        self.inner.inherit(&before.inner);
+        if let (Some(named), Some(before)) = (&mut self.named, &before.named) {
+            named.inherit(before);
+        }
     }
 
     /// Decodes the next piece of the stream.
     pub fn decode(&mut self, chunk: Chunk, out: &mut Decoded) {
         match chunk {
             Chunk::TooLong { head, offset, len } => {
-                self.complete(out);
+                self.inner.interrupt(out);
                 let detail = format!("{len} bytes, over the limit of {}", self.settings.max_record_bytes);
                 let origin = out.origin(offset);
                 out.faults.push(Fault::new(FaultKind::TooLong, detail, &head, true, origin));
@@ -247,20 +294,18 @@ impl Decoder {
             Chunk::Sifted { bytes, runs, skipped, .. } => {
                 out.skipped += skipped;
                 for Run { start, len, offset } in runs {
-                    let window = Window::new(bytes.slice(start..start + len), offset);
-                    if let Some(livebook) = &mut self.livebook {
-                        livebook.decode_sifted(&window, out);
-                    }
+                    let window = Window::new(bytes.slice(start..start + len), Places::from(offset));
+                    self.inner.decode_sifted(&window, out);
                 }
             }
             Chunk::Lines { mut bytes, mut offset } => {
                 while !bytes.is_empty() {
                     let piece = bytes.split_to(window_len(&bytes));
                     let len = piece.len() as u64;
-                    let window = Window::new(piece, offset);
-                    match &mut self.livebook {
-                        Some(livebook) => livebook.decode(window, out),
-                        None => self.plain_lines(&window, out),
+                    let window = Window::new(piece, Places::from(offset));
+                    match &mut self.named {
+                        Some(lanes) => lanes.decode(&window, &mut self.inner, out),
+                        None => self.inner.decode(window, out),
                     }
                     offset += len;
                 }
@@ -270,61 +315,37 @@ impl Decoder {
 
     /// When [`Decoder::silence`] is due although the stream goes on, in milliseconds since 1970.
     pub fn deadline_ms(&self) -> Option<u64> {
-        self.livebook.as_ref().and_then(Livebook::deadline_ms)
-    }
-
-    /// Takes over what `before` knew of legacy records, but for what it holds: this stream goes on where that one ended.
-    pub fn inherit(&mut self, before: &Decoder) {
-        if let (Some(own), Some(before)) = (&mut self.livebook, &before.livebook) {
-            own.inherit(before);
-        }
+        let named = self.named.as_ref().and_then(Lanes::deadline_ms);
+        self.inner.deadline_ms().into_iter().chain(named).min()
     }
 
     /// Offset of the first byte that is still held here, where a record is not complete: whoever goes on later begins
     /// with it.
     pub fn held_from(&self) -> Option<u64> {
-        self.livebook.as_ref().and_then(Livebook::held_from)
+        let named = self.named.as_ref().and_then(Lanes::held_from);
+        self.inner.held_from().into_iter().chain(named).min()
+    }
+
+    /// How many bytes are held here: open records, parts of lines, and sources whose twins may still come.
+    pub fn held_bytes(&self) -> usize {
+        self.inner.held_bytes() + self.named.as_ref().map_or(0, Lanes::held_bytes)
     }
 
     /// Nothing has come for a while: a record that may be complete is.
     pub fn silence(&mut self, out: &mut Decoded) {
-        if let Some(livebook) = &mut self.livebook {
-            livebook.silence(out);
+        self.inner.silence(out);
+        if let Some(lanes) = &mut self.named {
+            lanes.silence(out);
         }
     }
 
     /// The stream has ended: what is open is complete.
     pub fn complete(&mut self, out: &mut Decoded) {
-        if let Some(livebook) = &mut self.livebook {
-            livebook.complete(out);
+        let (events, faults) = (out.events.len(), out.faults.len());
+        self.inner.complete(out);
+        if let Some(lanes) = &mut self.named {
+            lanes.complete(out);
         }
-    }
-
-    /// The codecs `json` and `text`: a line is a record.
-    fn plain_lines(&self, window: &Window, out: &mut Decoded) {
-        let mut at = 0;
-        while at < window.bytes.len() {
-            let line = window.line(at);
-            let offset = window.offset + at as u64;
-            let text = line.strip_suffix(b"\n").unwrap_or(line);
-            let text = text.strip_suffix(b"\r").unwrap_or(text);
-            if line.len() > self.settings.max_record_bytes {
-                let detail =
-                    format!("{} bytes, over the limit of {}", line.len(), self.settings.max_record_bytes);
-                out.fault(FaultKind::TooLong, detail, line, offset);
-            } else if !window.is_text(line) {
-                out.fault(FaultKind::InvalidUtf8, "the bytes are not UTF-8".to_owned(), line, offset);
-            } else if self.settings.codec == Codec::Text {
-                let mut event = Event::new(out.origin(offset));
-                event.set_string(Place::Top, "message", text);
-                out.events.push(event);
-            } else if !text.trim_ascii().is_empty() {
-                match Event::from_json(window.bytes.slice(at..at + text.len()), out.origin(offset)) {
-                    Ok(event) => out.events.push(event),
-                    Err(flaw) => out.fault(FaultKind::BrokenJson, flaw.to_string(), line, offset),
-                }
-            }
-            at += line.len();
-        }
+        out.sort_from(events, faults);
     }
 }

@@ -1,5 +1,6 @@
 //! What could not be decoded, as an event of its own: nothing is dropped unseen.
 
+use crate::event::json::Json;
 use crate::event::json::string::quote_into;
 use crate::event::{Event, Origin, Place};
 use base64::Engine as _;
@@ -19,6 +20,8 @@ pub enum FaultKind {
     TooLong,
     /// It stands in a compressed file or body, behind a place that can't be unpacked.
     BrokenCompression,
+    /// It came in parts, and the last of them did not come.
+    Incomplete,
 }
 
 impl FaultKind {
@@ -29,6 +32,7 @@ impl FaultKind {
             FaultKind::InvalidUtf8 => "invalid_utf8",
             FaultKind::TooLong => "record_too_long",
             FaultKind::BrokenCompression => "broken_compression",
+            FaultKind::Incomplete => "incomplete_record",
         }
     }
 }
@@ -65,4 +69,15 @@ impl Fault {
         event.set(Place::Top, "truncated", |out| out.extend_from_slice(truncated.to_string().as_bytes()));
         Fault { kind, detail, event }
     }
+}
+
+/// Whether `event` is what [`Fault::new`] makes: it has left its source by the port `faults`.
+pub fn is_fault(event: &Event) -> bool {
+    let is_string = |name: &str| event.get(Place::Top, name).is_some_and(Json::is_string);
+    is_string("reason")
+        && is_string("detail")
+        && (is_string("raw") || is_string("raw_base64"))
+        && event.has(Place::Top, "truncated")
+        && !event.has(Place::Top, "message")
+        && !event.has(Place::Top, "metadata")
 }

@@ -4,12 +4,16 @@ pub mod decode;
 pub mod encode;
 pub mod fault;
 pub mod framing;
+mod inner;
 mod livebook;
+mod places;
 mod search;
 pub mod sieve;
 pub mod text;
+pub mod unwrap;
 pub mod zone;
 
 pub use decode::{Chunk, Codec, Decoded, Decoder, Decoding, RecordBytes, Settings};
-pub use encode::{Encoder, Encoding, EncodingCodec};
+pub use encode::{Encoder, Encoding, EncodingCodec, Schema};
 pub use fault::{Fault, FaultKind};
+pub use unwrap::Unwrap;

@@ -6,6 +6,7 @@
 //! * `valuat` stands in `Evaluating code` and in `code.evaluate`: one of them is in every record of an evaluation that
 //!   writes its letters as they are.
 //! * `\u00`, and a digit from 2 to 7 behind it: JSON can write any of those letters as `\u00XX`, and in no other way.
+//!   Where a record stands in a string of another one, that is `\\u00XX`, which holds the same bytes.
 //! * ` code=` in a line that can begin a text record: raw source may stand between that line and the one with
 //!   `Evaluating code`.
 
@@ -97,6 +98,19 @@ mod tests {
             let chunk = format!("{before}{needle} behind");
             let hit = Search::default().next(chunk.as_bytes(), 0);
             prop_assert!(hit < before.len() + needle.len(), "{chunk}");
+        }
+
+        #[test]
+        fn an_evaluation_is_found_in_any_number_of_wrappers(how in any::<u32>(), event in any::<bool>(), again in prop::collection::vec(any::<u32>(), 0..4)) {
+            let mut line = written(if event { "code.evaluate" } else { "Evaluating code" }, how);
+            for how in again {
+                // What has to be escaped is; of the rest, whatever a wrapper likes to.
+                let text = serde_json::to_string(&line).unwrap();
+                let text = &text[1..text.len() - 1];
+                line = if text.contains('\\') { text.to_owned() } else { written(text, how) };
+            }
+            let hit = Search::default().next(line.as_bytes(), 0);
+            prop_assert!(hit < line.len(), "{line}");
         }
     }
 

@@ -5,13 +5,14 @@
 //! many reads in one piece, so that the threads behind wake up for a full hand of them.
 //!
 //! Only JSON logs are sifted. A text record may be several lines, none of which says so, and raw source may look like
-//! anything; the first line that can begin a text record ends the sifting for good. Where most of a chunk is wanted,
-//! it is handed on whole for a while.
+//! anything; the first line that can begin a text record ends the sifting for good. So does the first line that wraps
+//! another, since a text record may stand inside. Where most of a chunk is wanted, it is handed on whole for a while.
 
 use super::decode::{Chunk, Codec, Settings, Window, lines, window_len};
+use super::places::Places;
 use super::search::Search;
+use super::unwrap::{Unwrap, is_wrapped};
 use super::zone::begins_with_stamp;
-use crate::event::Demand;
 use bytes::Bytes;
 
 /// Bytes of lines that are handed on at once.
@@ -30,13 +31,23 @@ pub struct Run {
     pub offset: u64,
 }
 
-/// Sifts one stream.
+/// What a sieve knows of a stream between two chunks.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    is_open: bool,
+    dense: u32,
+}
+
+/// Sifts one stream, or several in turns.
 #[derive(Debug)]
 pub struct Sieve {
     max_record_bytes: usize,
     /// Whether anything may be left out at all.
     sifts: bool,
     is_open: bool,
+    /// Whether lines may be wrapped.
+    watches: bool,
+    /// Chunks to come that are handed on whole.
     dense: u32,
     search: Search,
     kept: Vec<u8>,
@@ -50,11 +61,13 @@ pub struct Sieve {
 impl Sieve {
     /// A sieve that leaves out what a decoder with these settings would skip.
     pub fn new(settings: &Settings) -> Sieve {
-        let skips = settings.demand != Demand::Everything && !settings.check_all;
+        let sifts =
+            settings.skips() && settings.codec == Codec::Livebook && settings.unwrap.named().is_none();
         Sieve {
             max_record_bytes: settings.max_record_bytes,
-            sifts: skips && settings.codec == Codec::Livebook,
-            is_open: skips && settings.codec == Codec::Livebook,
+            sifts,
+            is_open: sifts,
+            watches: settings.unwrap == Unwrap::Auto,
             dense: 0,
             search: Search::default(),
             kept: Vec::new(),
@@ -65,11 +78,20 @@ impl Sieve {
         }
     }
 
+    /// For lines that were handed on unseen: a record that reaches from them into the next chunk ends the sifting too.
+    #[inline(never)]
+    fn look_through(&mut self, bytes: &[u8]) {
+        self.is_open = !lines(bytes).any(|line| self.ends_with(line));
+    }
+
     /// Takes a chunk in, or gives it back where it has to go on whole: after [`Sieve::flush`].
     pub fn sift(&mut self, chunk: Chunk) -> Option<Chunk> {
         let Chunk::Lines { bytes, offset } = &chunk else { return Some(chunk) };
         if self.dense > 0 || !self.is_open {
             self.dense = self.dense.saturating_sub(1);
+            if self.is_open && self.dense == 0 {
+                self.look_through(bytes);
+            }
             return Some(chunk);
         }
         let before = (self.kept.len(), self.runs.len(), self.skipped);
@@ -79,7 +101,7 @@ impl Sieve {
         while self.is_open && !rest.is_empty() {
             let piece = rest.split_to(window_len(&rest));
             let len = piece.len() as u64;
-            self.window(&Window::new(piece, at));
+            self.window(&Window::new(piece, Places::from(at)));
             at += len;
         }
         if !self.is_open || (self.kept.len() - before.0) * 2 > bytes.len() {
@@ -93,14 +115,15 @@ impl Sieve {
         None
     }
 
-    /// Goes on with another stream; `open` says whether that one may be sifted.
-    pub fn go_on(&mut self, open: bool) {
-        self.is_open = self.sifts && open;
+    /// Goes on with another stream, which was left at `seen`; where there is none, it begins.
+    pub fn go_on(&mut self, seen: Option<Seen>) {
+        let Seen { is_open, dense } = seen.unwrap_or(Seen { is_open: true, dense: 0 });
+        (self.is_open, self.dense) = (self.sifts && is_open, dense);
     }
 
-    /// Whether the stream may be sifted, by all that was seen of it.
-    pub fn is_open(&self) -> bool {
-        self.is_open
+    /// What has been seen of the stream, for [`Sieve::go_on`].
+    pub fn seen(&self) -> Seen {
+        Seen { is_open: self.is_open, dense: self.dense }
     }
 
     /// Whether enough has been kept to go on.
@@ -132,11 +155,11 @@ impl Sieve {
             }
             if at < bytes.len() {
                 let line = window.line(at);
-                if begins_with_stamp(line) {
+                if self.ends_with(line) {
                     self.is_open = false;
                     return;
                 }
-                self.keep(line, window.offset + at as u64);
+                self.keep(line, window.offset_at(at));
                 at += line.len();
             }
         }
@@ -146,7 +169,7 @@ impl Sieve {
     fn skip(&mut self, window: &Window, from: usize, to: usize) -> usize {
         let mut at = from;
         for line in lines(window.bytes.get(from..to).unwrap_or_default()) {
-            if begins_with_stamp(line) {
+            if self.ends_with(line) {
                 self.is_open = false;
                 return to;
             }
@@ -157,6 +180,12 @@ impl Sieve {
             at += line.len();
         }
         to
+    }
+
+    /// Whether nothing can be left out from this line on.
+    #[inline(always)]
+    fn ends_with(&self, line: &[u8]) -> bool {
+        (line.first() != Some(&b'{') && begins_with_stamp(line)) || (self.watches && is_wrapped(line))
     }
 
     fn keep(&mut self, line: &[u8], offset: u64) {
@@ -186,7 +215,7 @@ pub fn needs_a_look(line: &[u8], valid: bool, max_record_bytes: usize) -> bool {
 mod tests {
     use super::*;
     use crate::codec::{Decoded, Decoder, Decoding};
-    use crate::event::Stream;
+    use crate::event::{Demand, Stream};
     use proptest::prelude::*;
     use std::sync::Arc;
 
@@ -221,6 +250,10 @@ mod tests {
             1 => Just("{\"message\":\"\\u0045valuating code\"}\n"),
             1 => Just("2025-10-04 17:48:22.253 users=[] session_mode=app code=x\n"),
             1 => Just("y event=code.evaluate [info] Evaluating code\n"),
+            1 => Just("{\"log\":\"2025-10-04 17:48:22.253 code=x\\n\",\"stream\":\"stdout\",\"time\":\"t\"}\n"),
+            1 => Just("{\"log\":\"y [info] Evaluating code\\n\",\"stream\":\"stdout\",\"time\":\"t\"}\n"),
+            1 => Just("2016-10-06T00:17:09Z stdout F 2025-10-04 17:48:22.253 [info] Evaluating code\n"),
+            1 => Just("{\"message\":\"{\\\"message\\\":\\\"\\\\u0045valuating code\\\",\\\"severity\\\":\\\"info\\\"}\"}\n"),
         ]
     }
 

@@ -88,6 +88,11 @@ impl Intake {
         self.decoder.held_from()
     }
 
+    /// Tells the stream from others, where what it begins with has only now been seen: before anything was taken in.
+    pub fn fingerprinted(&mut self, fingerprint: u64) {
+        self.stream = Arc::new(Stream { fingerprint, ..Stream::clone(&self.stream) });
+    }
+
     /// Takes over what `before` knew, the stream whose place this one takes.
     pub fn succeed(&mut self, before: &Intake) {
         self.decoder.inherit(&before.decoder);

@@ -11,6 +11,8 @@ pub struct Stream {
     pub source: String,
     /// Path of the file, where it was one: `%file`.
     pub file: Option<String>,
+    /// The container or unit that wrote it, where a wrapper around its lines says so: `%container`.
+    pub container: Option<String>,
     /// IP address of whoever sent it, where it came over a network: `%peer`.
     pub peer: Option<String>,
     /// What tells this stream from others of the same source, the same after a restart where the source can know it:
@@ -66,6 +68,16 @@ impl Origin {
             id
         })
     }
+}
+
+/// Eight bytes of a SHA-256 over `parts`, each with its length: what streams are told from each other by.
+pub fn fingerprint(parts: &[&[u8]]) -> u64 {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().iter().take(8).fold(0, |hash, &byte| hash << 8 | u64::from(byte))
 }
 
 #[cfg(test)]

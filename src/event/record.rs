@@ -457,12 +457,7 @@ impl Event {
     }
 
     fn write_value(&self, member: &Member, out: &mut Vec<u8>) {
-        let text = self.bytes(member.value);
-        // White space between tokens may hold line ends where the record was no single line (an HTTP body).
-        if !matches!(text.first(), Some(b'{' | b'[')) || memchr::memchr2(b'\n', b'\r', text).is_none() {
-            return out.extend_from_slice(text);
-        }
-        out.extend(text.iter().map(|&b| if matches!(b, b'\n' | b'\r') { b' ' } else { b }));
+        Json::new(self.bytes(member.value), member.value.escapes()).write_into(out);
     }
 
     /// Says that [`Event::is_raw`] holds.

@@ -3,8 +3,14 @@
 //! | option | meaning | default |
 //! |---|---|---|
 //! | `decoding.codec` | `livebook`: JSON and text records, detected line by line, any other line as `{message}`; `json`; `text` | `livebook` |
+//! | `decoding.unwrap` | what stands around each line: `docker` (`json-file`), `cri` (containerd, CRI-O), `journald` (`journalctl -o json`), `fly`, `none`; `auto` finds out, shippers such as Fluent Bit and Vector too | `auto` |
 //! | `decoding.timezone` | the zone of text records, whose times have none | the machine's |
 //! | `max_record_bytes` | length of the longest record, in bytes; a longer one is a fault | `4194304` |
+//!
+//! `auto` is for the codec `livebook`, and takes off up to four wrappers; one that is named is taken off once, with any
+//! codec, and a line without it is decoded as it is. Lines that came in parts are joined, each container and stream by
+//! itself; parts whose rest does not come within five seconds are a fault (`incomplete_record`). The name of the
+//! container or unit is `%container`; what else stands in a wrapper is dropped.
 //!
 //! What can't be decoded leaves by the port `faults`, as `{reason, detail, raw | raw_base64, truncated}`. Where nobody
 //! consumes that port, faults are counted and logged with their offset in bytes.
@@ -16,15 +22,18 @@
 //! ```
 
 use super::{SourceConfig, Task};
+use crate::codec::decode::lines;
 use crate::codec::framing::Framer;
 use crate::codec::sieve::Sieve;
 use crate::codec::{Chunk, Decoder, Decoding, RecordBytes, Settings};
 use crate::delivery::{Intake, SourceContext};
-use crate::event::{Invalid, Stream};
+use crate::event::{Invalid, Stream, fingerprint};
 use serde::Deserialize;
 use std::io::{ErrorKind, Read};
 use tokio::sync::mpsc;
 
+/// Bytes of the first line that tell the stream from others, at most.
+const HEAD_BYTES: usize = 1024;
 /// Reads that may be ahead of the decoder.
 const READS_AHEAD: usize = 2;
 
@@ -64,13 +73,13 @@ async fn run(cx: SourceContext, settings: Settings) -> Result<(), String> {
             biased;
             () = shutdown.wait() => {
                 chunks.close();
-                while let Some(Ok(chunk)) = chunks.recv().await {
-                    intake.take(chunk).await;
+                while let Some(Ok(piece)) = chunks.recv().await {
+                    take(&mut intake, piece).await;
                 }
                 break;
             }
             chunk = chunks.recv() => match chunk {
-                Some(Ok(chunk)) => intake.take(chunk).await,
+                Some(Ok(piece)) => take(&mut intake, piece).await,
                 Some(Err(why)) => {
                     intake.complete().await;
                     return Err(why);
@@ -84,11 +93,35 @@ async fn run(cx: SourceContext, settings: Settings) -> Result<(), String> {
     Ok(())
 }
 
+async fn take(intake: &mut Intake, piece: Piece) {
+    match piece {
+        Piece::Begins(fingerprint) => intake.fingerprinted(fingerprint),
+        Piece::Chunk(chunk) => intake.take(chunk).await,
+    }
+}
+
+/// What is read of the stream.
+enum Piece {
+    /// What it begins with.
+    Begins(u64),
+    Chunk(Chunk),
+}
+
+/// The fingerprint of a stream, by its first line: two runs read two streams, whose records must not have the same ids
+/// because they stand at the same offsets.
+fn fingerprint_of(first: &Chunk) -> u64 {
+    let (Chunk::Lines { bytes, .. } | Chunk::Sifted { bytes, .. } | Chunk::TooLong { head: bytes, .. }) =
+        first;
+    let line = lines(bytes).next().unwrap_or_default();
+    fingerprint(&[line.get(..HEAD_BYTES).unwrap_or(line)])
+}
+
 /// Reads to the end, or until nobody takes what is read.
-fn read_all(settings: &Settings, chunks: &mpsc::Sender<Result<Chunk, String>>) {
+fn read_all(settings: &Settings, chunks: &mpsc::Sender<Result<Piece, String>>) {
     let mut input = std::io::stdin().lock();
     let mut framer = Framer::new(settings.max_record_bytes);
     let mut sieve = Sieve::new(settings);
+    let mut has_begun = false;
     loop {
         let room = framer.room();
         let room_len = room.len();
@@ -100,8 +133,15 @@ fn read_all(settings: &Settings, chunks: &mpsc::Sender<Result<Chunk, String>>) {
                 return;
             }
         };
-        let whole = if read == 0 { framer.finish().into_iter().collect() } else { framer.filled(read) };
+        let whole: Vec<Chunk> =
+            if read == 0 { framer.finish().into_iter().collect() } else { framer.filled(read) };
         let mut ready: Vec<Chunk> = Vec::new();
+        if let Some(first) = whole.first().filter(|_| !has_begun) {
+            has_begun = true;
+            if chunks.blocking_send(Ok(Piece::Begins(fingerprint_of(first)))).is_err() {
+                return;
+            }
+        }
         for chunk in whole {
             if let Some(back) = sieve.sift(chunk) {
                 ready.extend(sieve.flush());
@@ -113,7 +153,7 @@ fn read_all(settings: &Settings, chunks: &mpsc::Sender<Result<Chunk, String>>) {
             ready.extend(sieve.flush());
         }
         for chunk in ready {
-            if chunks.blocking_send(Ok(chunk)).is_err() {
+            if chunks.blocking_send(Ok(Piece::Chunk(chunk))).is_err() {
                 return;
             }
         }

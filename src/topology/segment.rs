@@ -92,14 +92,18 @@ impl Segment {
             for (reason, events) in batch.take_drops() {
                 stage.meter.count_dropped(reason, events);
             }
-            for (name, events) in ports.take() {
+            // A port ends with its stage, or what is held back behind it stays there. `todo` is worked on from its end:
+            // what leaves by the port comes before that.
+            let ends = stage.ports.iter().filter(|_| batch.last).map(|(port, _)| (port.clone(), Vec::new()));
+            for (name, events) in ends.chain(ports.take()) {
                 let count = events.len() as u64;
                 let targets = stage.ports.iter().find(|(port, _)| *port == name).map(|(_, targets)| targets);
                 match targets.filter(|targets| !targets.is_empty()) {
                     None => stage.meter.count_dropped("port_unwired", count),
                     Some(targets) => {
                         stage.meter.count_out(count);
-                        let side = Batch::new(events, batch.now_ms, batch.acks.clone());
+                        let mut side = Batch::new(events, batch.now_ms, batch.acks.clone());
+                        side.last = count == 0;
                         pass_on(targets, side, &mut todo).await;
                     }
                 }

@@ -319,6 +319,12 @@ impl Live {
         self.child.id()
     }
 
+    /// Ends it as a power cut would; gives back what it had to say.
+    pub fn kill(mut self) -> String {
+        self.child.kill().unwrap();
+        self.wait(TIMEOUT).1
+    }
+
     /// A file of `/proc/PID`.
     pub fn proc(&self, file: &str) -> String {
         std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()

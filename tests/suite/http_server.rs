@@ -92,6 +92,21 @@ fn chain_of(source: &str) -> String {
 }
 
 #[test]
+fn what_stands_around_lines_is_taken_off() {
+    let server = Server::start("", CONSOLE);
+    let docker = |line: &str| {
+        let log = serde_json::to_string(&format!("{line}\n")).unwrap();
+        format!("{{\"log\":{log},\"stream\":\"stdout\",\"time\":\"2025-10-03T17:48:22.238Z\"}}")
+    };
+    let (first, last) = (docker("{\"message\":\"a\"}"), docker("{\"message\":\"b\"}"));
+    let lines = server.post("", format!("{first}\n{{\"log\":\n{last}\n")).is(200);
+    assert_eq!((lines.counts(), lines.faults()), ((2, 1), vec![(2, "broken_json")]));
+    assert_eq!(server.post("", format!("[{first},{last}]")).is(200).counts(), (2, 0));
+    let (_, events) = server.stop();
+    assert_eq!(messages(&events), ["a", "b"].repeat(2));
+}
+
+#[test]
 fn packed_bodies_are_unpacked() {
     let server = Server::start("", CONSOLE);
     let body = b"{\"message\":\"a\"}\n{\"message\":\"b\"}\n".as_slice();

@@ -5,6 +5,7 @@
 use crate::corpus;
 use crate::harness::root;
 use crate::inproc::{Output, run, run_checking};
+use crate::wrap::WRAPPERS;
 use evaltrail::event::Demand;
 use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -137,7 +138,24 @@ fn same(all: &Output, wanted: &Output, seed: u64) {
     assert!(all.lines == wanted.lines, "{}", told());
 }
 
-fn rounds(seeds: std::ops::Range<u64>) {
+/// The lines of a log in a wrapper, split now and then, the streams taking turns.
+fn wrapped(log: &[u8], dice: &mut Dice) -> Vec<u8> {
+    let wrapper = WRAPPERS[dice.below(WRAPPERS.len())];
+    let mut all = Vec::new();
+    for line in log.split(|&byte| byte == b'\n') {
+        let stream = if dice.below(9) == 0 { "stderr" } else { "stdout" };
+        let (front, back) = line.split_at(dice.below(line.len()));
+        if dice.below(5) == 0 && wrapper.splits() {
+            all.extend(wrapper.part(stream, front, false));
+            all.extend(wrapper.line(stream, back));
+        } else {
+            all.extend(wrapper.line(stream, line));
+        }
+    }
+    all
+}
+
+fn rounds(seeds: std::ops::Range<u64>, wraps: bool) {
     let logs = logs();
     let mut evaluations = 0;
     for seed in seeds {
@@ -145,7 +163,11 @@ fn rounds(seeds: std::ops::Range<u64>) {
         let first = dice.below(logs.len());
         let mut log = part(&logs[first], &mut dice);
         let second = dice.below(logs.len());
-        let other = part(&logs[second], &mut dice);
+        let mut other = part(&logs[second], &mut dice);
+        if wraps {
+            log = wrapped(&log, &mut dice);
+            other = if dice.below(2) == 0 { other } else { wrapped(&other, &mut dice) };
+        }
         for _ in 0..dice.below(12) {
             damage(&mut log, &other, &mut dice);
         }
@@ -167,7 +189,13 @@ fn rounds(seeds: std::ops::Range<u64>) {
 #[test]
 fn damaged_logs_harm_nobody_and_lose_nothing_to_skipping() {
     let more = std::env::var("EVALTRAIL_ROUNDS").ok().map(|rounds| rounds.parse().unwrap());
-    rounds(0..more.unwrap_or(ROUNDS));
+    rounds(0..more.unwrap_or(ROUNDS), false);
+}
+
+#[test]
+fn damaged_logs_in_wrappers_harm_nobody_and_lose_nothing_to_skipping() {
+    let more = std::env::var("EVALTRAIL_ROUNDS").ok().map(|rounds| rounds.parse().unwrap());
+    rounds(0..more.unwrap_or(ROUNDS / 2), true);
 }
 
 #[test]

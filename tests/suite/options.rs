@@ -165,9 +165,11 @@ fn origin_keys_say_where_a_record_was_read() {
     assert_ne!(id, events[1]["metadata"]["id"]);
     assert_eq!(
         id,
-        through(&chain("", "", keys), log).events()[0]["metadata"]["id"],
+        through(&chain("", "", keys), log.clone()).events()[0]["metadata"]["id"],
         "the same when read again"
     );
+    let other = other_json(9) + &log[other_json(1).len()..];
+    assert_ne!(id, through(&chain("", "", keys), other).events()[0]["metadata"]["id"], "another stream");
 }
 
 #[test]

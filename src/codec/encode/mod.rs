@@ -1,9 +1,13 @@
 //! Events to bytes.
 
 mod pretty;
+mod schema;
+
+pub use schema::Schema;
 
 use crate::event::json::Json;
 use crate::event::{Event, Invalid, Place};
+use schema::Kind;
 use serde::Deserialize;
 
 /// How an event is written.
@@ -25,11 +29,16 @@ pub enum EncodingCodec {
 pub struct Encoding {
     /// How an event is written; `json` by default.
     pub codec: EncodingCodec,
+    /// Whose names an event is written with; `livebook` by default, others need the codec `json`.
+    pub schema: Schema,
     /// Members that are written, by path (`message`, `metadata.code`); all, where there are none.
     pub only_fields: Option<Vec<String>>,
     /// Members that are not written.
     pub except_fields: Vec<String>,
 }
+
+/// What a path may name.
+const PATHS: &str = "name a member of the record (`message`) or of its metadata (`metadata.code`)";
 
 /// A member by its place in the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,8 +55,7 @@ impl Path {
             None => (Place::Top, path),
         };
         if name.is_empty() || name.contains(['.', '[', ']', '"']) {
-            let help = "name a member of the record (`message`) or of its metadata (`metadata.code`)";
-            return Err(Invalid::new(key, format!("`{path}` is no path to a member")).help(help));
+            return Err(Invalid::new(key, format!("`{path}` is no path to a member")).help(PATHS));
         }
         Ok(Path { place, name: name.to_owned() })
     }
@@ -57,6 +65,7 @@ impl Path {
 #[derive(Clone, Debug)]
 pub struct Encoder {
     codec: EncodingCodec,
+    schema: Schema,
     only: Option<Vec<Path>>,
     except: Vec<Path>,
     colour: bool,
@@ -65,20 +74,35 @@ pub struct Encoder {
 impl Encoder {
     /// An encoder; `colour` is for `pretty` on a terminal.
     pub fn new(options: &Encoding, colour: bool) -> Result<Encoder, Invalid> {
+        let Encoding { codec, schema, .. } = *options;
+        if schema != Schema::Livebook && codec != EncodingCodec::Json {
+            let message =
+                format!("`{}` is written as JSON, and `encoding.codec` is not `json`", schema.name());
+            let help = "leave out `encoding.codec`, or set it to \"json\"";
+            return Err(Invalid::new("encoding.schema", message).help(help));
+        }
+        let explain = |invalid: Invalid| match schema {
+            Schema::Livebook => invalid,
+            _ => invalid.help(format!("{PATHS}, as they are before the schema renames them")),
+        };
         let parse = |key: &str, paths: &[String]| {
             let numbered = paths.iter().enumerate();
-            numbered.map(|(index, path)| Path::parse(&format!("{key}[{index}]"), path)).collect()
+            let read = |(index, path): (usize, &String)| Path::parse(&format!("{key}[{index}]"), path);
+            numbered.map(|entry| read(entry).map_err(explain)).collect()
         };
         let only =
             options.only_fields.as_deref().map(|paths| parse("encoding.only_fields", paths)).transpose()?;
         let except = parse("encoding.except_fields", &options.except_fields)?;
-        Ok(Encoder { codec: options.codec, only, except, colour })
+        Ok(Encoder { codec, schema, only, except, colour })
     }
 
     /// Appends `event` with the newline that ends it.
     pub fn encode(&self, event: &Event, out: &mut Vec<u8>) {
+        // What an event is shows in its members, even in those that are not to be written.
+        let is_mapped = self.schema != Schema::Livebook;
+        let kind = if is_mapped { Kind::of(event) } else { Kind::Other };
         if self.only.is_none() && self.except.is_empty() {
-            return self.write(event, out);
+            return self.write(event, kind, out);
         }
         let mut event = event.clone();
         if let Some(only) = &self.only {
@@ -87,12 +111,12 @@ impl Encoder {
         for path in &self.except {
             event.remove(path.place, &path.name);
         }
-        self.write(&event, out);
+        self.write(&event, kind, out);
     }
 
-    fn write(&self, event: &Event, out: &mut Vec<u8>) {
+    fn write(&self, event: &Event, kind: Kind, out: &mut Vec<u8>) {
         match self.codec {
-            EncodingCodec::Json => event.write_json(out),
+            EncodingCodec::Json => self.schema.write(event, kind, out),
             EncodingCodec::Pretty => pretty::write(event, self.colour, out),
             EncodingCodec::Text => {
                 if let Some(message) = event.get(Place::Top, "message") {
@@ -157,6 +181,30 @@ mod tests {
     fn a_path_that_leads_nowhere_is_named() {
         let options = Encoding { except_fields: vec!["metadata.users[0]".into()], ..Encoding::default() };
         assert!(Encoder::new(&options, false).unwrap_err().message.contains("metadata.users[0]"));
+    }
+
+    #[test]
+    fn fields_are_chosen_from_the_event_before_it_is_mapped() {
+        let record = RECORD.replace("\"event\":\"e\"", "\"event\":\"code.evaluate\"");
+        let mapped = |options: &str| -> serde_json::Value {
+            serde_json::from_str(&encode(&format!("schema = \"ecs\"\n{options}"), &record)).unwrap()
+        };
+        assert_eq!(mapped("")["livebook"], serde_json::json!({"code": "1", "record": {"n": 1}}));
+        let except = mapped(r#"except_fields = ["metadata.code", "n", "message"]"#);
+        assert_eq!((except.get("livebook"), except.get("message")), (None, None));
+        let only = mapped(r#"only_fields = ["metadata.code"]"#);
+        assert_eq!(only["livebook"], serde_json::json!({"code": "1"}));
+        assert_eq!(only["event"]["action"], "code.evaluate", "what it is does not depend on what is written");
+    }
+
+    #[test]
+    fn a_schema_needs_the_codec_json() {
+        for codec in [EncodingCodec::Text, EncodingCodec::Pretty] {
+            let options = Encoding { codec, schema: Schema::Ocsf, ..Encoding::default() };
+            assert_eq!(Encoder::new(&options, false).unwrap_err().key, "encoding.schema");
+            let options = Encoding { codec, ..Encoding::default() };
+            assert!(Encoder::new(&options, false).is_ok());
+        }
     }
 
     #[test]

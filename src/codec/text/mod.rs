@@ -8,6 +8,7 @@ pub mod head;
 pub mod raw;
 
 use super::fault::FaultKind;
+use super::unwrap::cri;
 use super::zone::{Stamp, Stamps, Zone};
 use crate::event::json::string::{escape_into, quote_into};
 use crate::event::{Event, Origin, Place};
@@ -28,6 +29,8 @@ pub struct TextReader {
     /// Whether line ends are `\r\n`, as a terminal between Livebook and us makes them. Told by lines without source,
     /// which may have such line ends of its own.
     crlf: bool,
+    /// Whether lines may be wrapped: then a container runtime's line is no part of the record before it.
+    may_be_wrapped: bool,
 }
 
 /// What stands at the front of the lines that were given.
@@ -76,14 +79,19 @@ enum Source<'a> {
 
 impl TextReader {
     /// A reader for records whose times are local to `zone`.
-    pub fn new(zone: Zone) -> TextReader {
-        TextReader { stamps: Stamps::new(zone), twins: Twins::default(), crlf: false }
+    pub fn new(zone: Zone, may_be_wrapped: bool) -> TextReader {
+        TextReader { stamps: Stamps::new(zone), twins: Twins::default(), crlf: false, may_be_wrapped }
     }
 
-    /// Takes over what `before` knew.
+    /// Takes over what a reader of the same log knew before.
     pub fn inherit(&mut self, before: &TextReader) {
         self.twins = before.twins.clone();
         self.crlf = before.crlf;
+    }
+
+    /// Bytes of source that are remembered until their twins come.
+    pub fn held_bytes(&self) -> usize {
+        self.twins.bytes()
     }
 
     /// Whether a text record can begin with `line`.
@@ -203,6 +211,7 @@ impl TextReader {
         loop {
             match lines.line(len) {
                 Some(line) if self.begins_record(line) || looks_like_json_record(line) => break,
+                Some(line) if self.may_be_wrapped && cri::is_wrapped(line) => break,
                 Some(line) => len += line.len(),
                 None if lines.more != More::Maybe => break,
                 None => return Attempt::NeedMore,

@@ -83,6 +83,11 @@ pub enum Found {
 }
 
 impl Twins {
+    /// Bytes of source that are remembered.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Remembers a legacy record; `whole` says whether `code` is all of its source.
     pub fn remember(&mut self, users: &[u8], mode: &[u8], code: Vec<u8>, whole: bool) {
         self.bytes += code.len();

@@ -76,6 +76,16 @@ impl<'a> Json<'a> {
         self.escapes
     }
 
+    /// Appends the value on one line.
+    pub fn write_into(self, out: &mut Vec<u8>) {
+        // White space between tokens may hold line ends where the record was no single line (an HTTP body).
+        let text = self.text;
+        if !matches!(text.first(), Some(b'{' | b'[')) || memchr::memchr2(b'\n', b'\r', text).is_none() {
+            return out.extend_from_slice(text);
+        }
+        out.extend(text.iter().map(|&b| if matches!(b, b'\n' | b'\r') { b' ' } else { b }));
+    }
+
     /// Whether this is a string.
     pub fn is_string(self) -> bool {
         self.text.first() == Some(&b'"')

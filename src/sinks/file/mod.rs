@@ -4,7 +4,8 @@
 //! |---|---|---|
 //! | `path` | the file; parts such as `%Y-%m-%d` and `{{ metadata.session_mode }}` depend on the event | needed |
 //! | `encoding.codec` | `json`: one object per line; `text`: the message alone; `pretty`: for people, without colour | `json` |
-//! | `encoding.only_fields`, `encoding.except_fields` | the members that are written, or not, by path | all |
+//! | `encoding.schema` | whose names an event is written with, in `json`: `livebook`, `ecs`, `ocsf`, `otel`; the README has a table for each | `livebook` |
+//! | `encoding.only_fields`, `encoding.except_fields` | the members of Livebook's event that are written, or not, by path, whatever the schema | all |
 //! | `rotation.max_bytes` | a file that would get longer is rotated first; from 1024 | none |
 //! | `rotation.interval` | `hourly` or `daily`: a file is rotated when its hour or day is over, in UTC | none |
 //! | `rotation.keep` | how many rotated files of one name stay; the oldest are removed | all |
@@ -15,7 +16,7 @@
 //!
 //! **The path.** `%Y`, `%m`, `%d`, `%H` and the other specifiers of strftime stand for the event's own `time` in UTC,
 //! or for the moment at which it was received where it has none; `%%` is a percent sign. `{{ severity }}`,
-//! `{{ metadata.session_mode }}`, `{{ %source }}` and `{{ %file }}` stand for a field; one that is not there gives
+//! `{{ metadata.session_mode }}`, `{{ %source }}`, `{{ %file }}` and `{{ %container }}` stand for a field; one that is not there gives
 //! `_missing`, an empty one `_empty`. Of a value, ASCII letters, digits and `-_.@+=,` stand for themselves; every other
 //! byte, a dot at the front too, becomes `%` and two hexadecimal digits (`../a` becomes `%2E.%2Fa`), and what would be
 //! longer than 200 bytes ends in `~` and a digest: no value leaves the folder in front of the first part that changes,

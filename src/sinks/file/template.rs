@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use std::fmt::Write;
 
 /// Origin keys that can be part of a path: those that many records share.
-const ORIGIN_KEYS: [&str; 3] = ["%source", "%file", "%peer"];
+const ORIGIN_KEYS: [&str; 4] = ["%source", "%file", "%container", "%peer"];
 
 /// A day, an hour, a minute, a second: a path that is the same at both ends of one is the same all through it.
 const STEPS_MS: [u64; 4] = [86_400_000, 3_600_000, 60_000, 1_000];
@@ -39,6 +39,7 @@ enum Field {
     Member(Place, String),
     Source,
     File,
+    Container,
     Peer,
 }
 
@@ -219,6 +220,7 @@ impl Field {
         match path {
             "%source" => return Ok(Field::Source),
             "%file" => return Ok(Field::File),
+            "%container" => return Ok(Field::Container),
             "%peer" => return Ok(Field::Peer),
             _ => {}
         }
@@ -241,8 +243,9 @@ impl Field {
         let stream = event.origin().stream();
         match self {
             Field::Source => name::push_value(stream.source.as_bytes(), out),
-            Field::File => push_known(stream.file.as_ref(), out),
-            Field::Peer => push_known(stream.peer.as_ref(), out),
+            Field::File => push_if_there(stream.file.as_deref(), out),
+            Field::Container => push_if_there(stream.container.as_deref(), out),
+            Field::Peer => push_if_there(stream.peer.as_deref(), out),
             Field::Member(place, member) => match event.get(*place, member) {
                 Some(value) if !value.is_null() => match value.string() {
                     Some(text) => name::push_value(&text, out),
@@ -254,7 +257,7 @@ impl Field {
     }
 }
 
-fn push_known(value: Option<&String>, out: &mut String) {
+fn push_if_there(value: Option<&str>, out: &mut String) {
     match value {
         Some(value) => name::push_value(value.as_bytes(), out),
         None => out.push_str(name::MISSING),
@@ -300,6 +303,7 @@ mod tests {
             ("/a/{{ metadata.list }}", "/a/%5B1,%22a%22%5D"),
             ("/a/{{ metadata.none }}{{ gone }}", "/a/_missing_missing"),
             ("/a/{{ %source }}/{{ %file }}", "/a/in/%2Fvar%2Flog%2Fx.log"),
+            ("/a/{{ %container }}", "/a/_missing"),
             ("/a/{{ %peer }}", "/a/_missing"),
             ("{{ severity }}", "info"),
         ] {

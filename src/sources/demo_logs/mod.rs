@@ -13,7 +13,7 @@
 //! | `seed` | the same seed gives the same log | `1` |
 //! | `interval_secs` | seconds between records; `0` writes as fast as they are taken | `1.0` |
 //! | `rate` | records per second, in the place of `interval_secs` | none |
-//! | `decoding.codec`, `max_record_bytes` | as in `stdin` | |
+//! | `decoding.codec`, `decoding.unwrap`, `max_record_bytes` | as in `stdin` | |
 //!
 //! Where records come at a pace, the first bears the time at which the source starts; at full speed it bears a fixed
 //! time, so that the log is the same byte for byte and a benchmark can name its input by four settings. The times of

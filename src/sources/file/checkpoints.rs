@@ -54,8 +54,14 @@ impl Checkpoint {
             parked: Parked::at(self.offset),
             replay_from: Some(self.context),
             generation: self.generation,
-            unsifted: false,
+            sifted: None,
+            earlier: Vec::new(),
         }
+    }
+
+    /// Whether it says enough to know a copy of its file by.
+    pub fn can_be_copied(&self) -> bool {
+        self.offset == 0 || self.tail.bytes > 0
     }
 
     /// Whether it was taken of the file that now lies at `place`, by its inode.

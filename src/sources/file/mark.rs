@@ -1,13 +1,14 @@
 //! Marks: what stands at a place of a file, as a hash. By them a file is known again.
 
+use crate::event::fingerprint;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::io;
 
 /// Bytes of a file's first line that tell it from others, at most.
 pub const HEAD_BYTES: usize = 1024;
-/// Bytes in front of a position that tell whether it is still what it was.
-pub const TAIL_BYTES: usize = 64;
+/// Bytes in front of a position that tell whether it is still what it was: a line or more, since in many logs lines are
+/// of one length, and their ends alike.
+pub const TAIL_BYTES: usize = 1024;
 
 /// The hash of some bytes of a file, with their place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +25,7 @@ pub struct Mark {
 impl Mark {
     /// The mark of `bytes` at the offset `at`.
     pub fn of(at: u64, bytes: &[u8]) -> Mark {
-        Mark { at, bytes: bytes.len() as u64, hash: hash(&[bytes]) }
+        Mark { at, bytes: bytes.len() as u64, hash: fingerprint(&[bytes]) }
     }
 
     /// Offset of the first byte behind it.
@@ -39,16 +40,6 @@ impl Mark {
         let len = read(&mut bytes, self.at)?;
         Ok(len == bytes.len() && Mark::of(self.at, &bytes) == *self)
     }
-}
-
-/// Eight bytes of a SHA-256 over `parts`, each with its length.
-pub fn hash(parts: &[&[u8]]) -> u64 {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
-    }
-    hash.finalize().iter().take(8).fold(0, |hash, &byte| hash << 8 | u64::from(byte))
 }
 
 /// Numbers of 64 bits as text: not every reader of JSON keeps them whole.

@@ -12,6 +12,7 @@
 //! | `remove_after_secs` | delete a file that has been delivered whole and not written to for so many seconds | never |
 //! | `max_open_files` | files that are open at the same time | `512` |
 //! | `decoding.codec` | `livebook`: JSON and text records, detected line by line, any other line as `{message}`; `json`; `text` | `livebook` |
+//! | `decoding.unwrap` | what stands around each line: `docker` (`json-file`), `cri` (containerd, CRI-O), `journald` (`journalctl -o json`), `fly`, `none`; `auto` finds out, shippers such as Fluent Bit and Vector too | `auto` |
 //! | `decoding.timezone` | the zone of text records, whose times have none | the machine's |
 //! | `max_record_bytes` | length of the longest record, in bytes; a longer one is a fault | `4194304` |
 //!

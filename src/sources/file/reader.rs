@@ -155,8 +155,9 @@ impl Reader {
     /// A turn for every file that is due.
     fn round(&mut self) -> Result<(), Stopped> {
         let now = clock::monotonic();
-        let is_due = |file: &Watched| file.due.is_some_and(|due| due <= now);
-        let due: Vec<u64> = self.files.iter().filter(|(_, file)| is_due(file)).map(|(key, _)| *key).collect();
+        let due = self.files.iter().filter(|(_, file)| file.is_due(now));
+        let due: Vec<u64> = due.map(|(key, _)| *key).collect();
+        self.find_heads(&due)?;
         // Younger files of a log wait until the older ones are read.
         let mut waiting = BTreeSet::new();
         let mut is_full = false;
@@ -167,12 +168,10 @@ impl Reader {
                 continue;
             }
             let is_open = file.input.is_some();
-            is_full = is_full || (!is_open && !self.make_room()?);
+            // There was no room to look at its first line: as little is there to read on.
+            is_full = is_full || (!is_open && (file.tail.head.is_none() || !self.make_room()?));
             let is_ready = is_open || (!is_full && self.open(key));
-            if !is_ready
-                && is_full
-                && let Some(file) = self.files.get_mut(&key)
-            {
+            if let Some(file) = self.files.get_mut(&key).filter(|file| !is_ready && file.is_due(now)) {
                 file.due = Some(now + ROOM_WAIT);
             }
             if !is_ready || !self.turn(key)? {
@@ -182,15 +181,50 @@ impl Reader {
         Ok(())
     }
 
+    /// Looks at the first lines of files that are new. They are in the checkpoints before anything of them is handed on:
+    /// after a crash, a copy of such a file is known for what it is, and its records keep their ids.
+    fn find_heads(&mut self, due: &[u64]) -> Result<(), Stopped> {
+        let now = clock::monotonic();
+        let mut found = false;
+        for key in due {
+            let is_new = |file: &&mut Watched| file.tail.head.is_none();
+            let Some(file) = self.files.get_mut(key).filter(is_new) else { continue };
+            if file.input.is_none() {
+                if !self.make_room()? {
+                    break;
+                }
+                if !self.open(*key) {
+                    continue;
+                }
+            }
+            let finish = self.files.get(key).is_some_and(|file| self.finishes(file, now));
+            let Some(file) = self.files.get_mut(key) else { continue };
+            if let (Some(input), Some(place)) = (file.input.as_mut(), file.place) {
+                // What is wrong with it, its turn will tell.
+                found |= file.tail.find_head(input, place, finish).unwrap_or(false);
+            }
+        }
+        if found {
+            self.try_save();
+        }
+        Ok(())
+    }
+
+    /// Whether what is there of a file is all that comes.
+    fn finishes(&self, file: &Watched, now: Instant) -> bool {
+        let wait = Duration::from_secs(self.options.rotate_wait_secs);
+        let is_packed = file.input.as_ref().is_some_and(Input::is_packed);
+        self.once || is_packed || (file.phase == Phase::Live && file.is_left(wait, now))
+    }
+
     /// Reads on in one file; says whether it has been read to its end.
     fn turn(&mut self, key: u64) -> Result<bool, Stopped> {
         let now = clock::monotonic();
+        let Some(file) = self.files.get(&key) else { return Ok(true) };
+        let finish = self.finishes(file, now);
         let Some(file) = self.files.get_mut(&key) else { return Ok(true) };
-        let wait = Duration::from_secs(self.options.rotate_wait_secs);
-        let is_left = file.phase == Phase::Live && file.is_left(wait, now);
-        let (Some(input), Some(place)) = (file.input.as_mut(), file.place) else { return Ok(true) };
-        let finish = self.once || input.is_packed() || is_left;
-        let mut turn = file.tail.turn(input, place, &mut self.tools, finish);
+        let Some(input) = file.input.as_mut() else { return Ok(true) };
+        let mut turn = file.tail.turn(input, &mut self.tools, finish);
         let end = std::mem::take(&mut turn.end);
         let had_news = !turn.pieces.is_empty();
         self.hand_on(key, turn)?;
@@ -250,6 +284,7 @@ impl Reader {
         let stream = Stream {
             source: self.id.clone(),
             file: Some(file.path.to_string_lossy().into_owned()),
+            container: None,
             peer: None,
             fingerprint: file.tail.fingerprint,
         };
@@ -418,7 +453,11 @@ impl Reader {
         if now < self.next_save {
             return;
         }
-        self.next_save = now + SAVE_EVERY;
+        self.try_save();
+    }
+
+    fn try_save(&mut self) {
+        self.next_save = clock::monotonic() + SAVE_EVERY;
         if let Err(e) = self.save() {
             tracing::warn!(source = self.id, "can't write checkpoints: {e}; it is tried again");
         }

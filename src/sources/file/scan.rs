@@ -8,6 +8,7 @@ use super::ReadFrom;
 use super::checkpoints::Checkpoint;
 use super::discover::{Found, stem};
 use super::input::{Input, Place};
+use super::mark::Mark;
 use super::reader::{Reader, Stopped};
 use super::tail::fits;
 use super::watched::{Phase, Watched};
@@ -123,8 +124,6 @@ impl Reader {
         let Some(file) = self.files.get_mut(&key) else { return Ok(()) };
         let (Some(place), Some(input)) = (file.place.take(), file.input.take()) else { return Ok(()) };
         let (path, family) = (file.path.clone(), file.family);
-        // From the same first line on, its records would have the same ids as those before.
-        let generation = file.tail.generation + 1;
         file.rotated = Some(now);
         file.due = None;
         tracing::info!(
@@ -135,10 +134,10 @@ impl Reader {
         let found = Found::at(&path).filter(|found| found.place == place);
         let found = found.unwrap_or(Found { path, place, len: 0, modified_ms: 0 });
         let mut new = Watched::new(&found, family, None, now);
-        new.tail.generation = generation;
+        new.tail.earlier = self.earlier(place);
         new.input = Some(input);
         self.add(new);
-        // Its generation has to be the same after a crash: the checkpoint of the old one tells it.
+        // What its ids are has to be the same after a crash: the checkpoint of the old one may be needed for it.
         self.next_save = now;
         self.find_again(key)
     }
@@ -160,15 +159,12 @@ impl Reader {
     /// A copy of a file that is gone, by its name and by what stands in it.
     fn claim_as_copy(&mut self, found: &Found) -> bool {
         let log = stem(&found.path);
-        let may_be = |known: &Checkpoint| known.offset > 0 && stem(Path::new(&known.path)) == log;
+        let may_be = |known: &Checkpoint| stem(Path::new(&known.path)) == log && known.can_be_copied();
         if !self.unclaimed.iter().any(may_be) {
             return false;
         }
         let Ok(mut input) = Input::open(&found.path) else { return false };
-        let at = self
-            .unclaimed
-            .iter()
-            .position(|known| may_be(known) && known.tail.bytes > 0 && is_in(known, found, &mut input));
+        let at = self.unclaimed.iter().position(|known| may_be(known) && is_in(known, found, &mut input));
         at.is_some_and(|at| self.claim(at, found))
     }
 
@@ -184,8 +180,10 @@ impl Reader {
     /// one's place.
     fn is_suspect(&mut self, found: &Found) -> bool {
         let now = clock::monotonic();
-        let Some(family) = self.families.get(&stem(&found.path)).copied() else { return false };
-        if self.once || self.is_first_scan {
+        let log = stem(&found.path);
+        let Some(family) = self.families.get(&log).copied() else { return false };
+        // Under the name of the log itself, there is what is written now; copies have another.
+        if self.once || self.is_first_scan || log == found.path {
             return false;
         }
         let Ok(mut input) = Input::open(&found.path) else { return false };
@@ -226,11 +224,7 @@ impl Reader {
         }
         let family = self.family(&found.path);
         let mut file = Watched::new(found, family, None, clock::monotonic());
-        // It may begin with the same line as one that had this inode: its records are others.
-        let unclaimed = self.unclaimed.iter().map(|known| (known.inode, known.generation));
-        let watched = self.files.values().map(|file| (file.inode, file.tail.generation));
-        let had_it = unclaimed.chain(watched).filter(|(inode, _)| *inode == found.place.inode);
-        file.tail.generation = had_it.map(|(_, generation)| generation + 1).max().unwrap_or(0);
+        file.tail.earlier = self.earlier(found.place);
         if self.is_first_run && self.options.read_from == ReadFrom::End {
             let end = Input::open(&found.path).ok().and_then(|mut input| end_of_lines(&mut input, found.len));
             let at = end.unwrap_or(0);
@@ -238,6 +232,15 @@ impl Reader {
             file.progress = Progress::new(Position { delivered: at, context: at });
         }
         self.add(file);
+    }
+
+    /// First lines of the files that had this inode before.
+    fn earlier(&self, place: Place) -> Vec<(Mark, u64)> {
+        let unclaimed = self.unclaimed.iter().filter(|known| known.is_at(place));
+        let unclaimed = unclaimed.map(|known| (known.head, known.generation));
+        let watched = self.files.values().filter(|file| file.inode == place.inode);
+        let watched = watched.filter_map(|file| Some((file.tail.head?, file.tail.generation)));
+        unclaimed.chain(watched).collect()
     }
 
     pub(super) fn add(&mut self, file: Watched) {
@@ -262,7 +265,7 @@ impl Reader {
             }
             let siblings = self.siblings(&path, None);
             let again = siblings.into_iter().find(|found| {
-                let may_be = checkpoint.is_at(found.place) || checkpoint.tail.bytes > 0;
+                let may_be = checkpoint.is_at(found.place) || checkpoint.can_be_copied();
                 let input = Input::open(&found.path).ok().filter(|_| may_be);
                 input.is_some_and(|mut input| is_in(&checkpoint, found, &mut input))
             });

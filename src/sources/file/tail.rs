@@ -5,10 +5,11 @@
 //! was; a file that was cut off or written anew is told from one that grew, however long it is by now.
 
 use super::input::{Input, Place, Trouble};
-use super::mark::{HEAD_BYTES, Mark, TAIL_BYTES, hash};
+use super::mark::{HEAD_BYTES, Mark, TAIL_BYTES};
 use crate::codec::framing::{Buffers, Framer, Parked};
-use crate::codec::sieve::Sieve;
+use crate::codec::sieve::{Seen, Sieve};
 use crate::codec::{Chunk, Settings};
+use crate::event::fingerprint;
 use std::io;
 
 /// Bytes that one turn reads, before others have theirs.
@@ -42,10 +43,12 @@ pub struct Tail {
     pub parked: Parked,
     /// From where on to read what was delivered before, at the next turn.
     pub replay_from: Option<u64>,
-    /// How many times this file was written anew from the same first line on.
+    /// How many times this file was written anew from the same first line on; known with the head.
     pub generation: u64,
-    /// Set once lines were seen that may not be left out.
-    pub unsifted: bool,
+    /// First lines, with their generation, of files that had this inode before.
+    pub earlier: Vec<(Mark, u64)>,
+    /// What the sieve has seen of it.
+    pub sifted: Option<Seen>,
 }
 
 /// What one turn gave.
@@ -57,6 +60,14 @@ pub struct Turn {
     pub pieces: Vec<(Chunk, u64)>,
     /// How it ended.
     pub end: End,
+}
+
+/// Where a turn began.
+struct Before {
+    last: Mark,
+    parked: Parked,
+    cut_line: Option<u64>,
+    replay_from: Option<u64>,
 }
 
 /// How a turn ended.
@@ -83,8 +94,8 @@ impl Tail {
 
     /// Whether a file has all that was read of this one: it is its copy.
     pub fn is_in(&self, input: &mut Input) -> Result<bool, Trouble> {
-        let Some(head) = self.head.filter(|_| self.last.bytes > 0) else { return Ok(false) };
-        Ok(fits(&head, input)? && fits(&self.last, input)?)
+        let Some(head) = self.head else { return Ok(false) };
+        Ok(fits(&head, input)? && (self.last.bytes == 0 || fits(&self.last, input)?))
     }
 
     /// Whether a file of `len` bytes may become its copy: it begins likewise, and the rest has not been written yet.
@@ -100,18 +111,35 @@ impl Tail {
     }
 
     /// Reads on. `finish`: what is there is all that comes, and a last line without a newline counts.
-    pub fn turn(&mut self, input: &mut Input, place: Place, tools: &mut Tools, finish: bool) -> Turn {
+    pub fn turn(&mut self, input: &mut Input, tools: &mut Tools, finish: bool) -> Turn {
         let mut turn = Turn::default();
-        if let Err(trouble) = self.try_turn(input, place, tools, finish, &mut turn) {
+        let before = Before {
+            last: self.last,
+            parked: self.parked.clone(),
+            cut_line: self.cut_line,
+            replay_from: self.replay_from,
+        };
+        if let Err(trouble) = self.try_turn(input, tools, finish, &mut turn) {
             turn.end = End::Trouble(trouble);
         }
+        if !turn.pieces.is_empty() && !input.is_packed() && !self.was_the_same(&before, input) {
+            turn = Turn { end: End::Replaced, ..Turn::default() };
+            (self.last, self.parked) = (before.last, before.parked);
+            (self.cut_line, self.replay_from) = (before.cut_line, before.replay_from);
+        }
         turn
+    }
+
+    /// Whether a file is after a turn what it was before: it may have been cut off and grown again while it was read, and
+    /// what was read would be neither the one nor the other.
+    fn was_the_same(&self, before: &Before, input: &mut Input) -> bool {
+        let marks = [Some(before.last).filter(|last| last.bytes > 0), self.head];
+        marks.iter().flatten().all(|mark| matches!(fits(mark, input), Ok(true) | Err(_)))
     }
 
     fn try_turn(
         &mut self,
         input: &mut Input,
-        place: Place,
         tools: &mut Tools,
         finish: bool,
         turn: &mut Turn,
@@ -129,18 +157,21 @@ impl Tail {
             let seen = input.fill_at(&mut next, self.last.at)?;
             let had = (self.last.bytes as usize).min(TAIL_BYTES);
             let before = next.get(..had).unwrap_or_default();
-            if seen < had || (had > 0 && Mark::of(self.last.at, before) != self.last) {
-                turn.end = End::Replaced;
+            let new = next.get(had..seen).unwrap_or_default();
+            if new.is_empty() && !finish && seen == had {
                 return Ok(());
             }
-            let new = next.get(had..seen).unwrap_or_default();
-            if new.is_empty() && !finish {
+            let is_same = seen >= had && (had == 0 || Mark::of(self.last.at, before) == self.last);
+            // What stands in front may have been written before; the first line tells the rest.
+            let begins_the_same = self.head.map_or(Ok(true), |head| fits(&head, input))?;
+            if !is_same || !begins_the_same {
+                turn.end = End::Replaced;
                 return Ok(());
             }
             self.mend_cut_line(new);
             recent.push(before);
         }
-        if self.head.is_none() && !self.find_head(input, place, finish)? {
+        if self.head.is_none() {
             return Ok(());
         }
         self.replay(input, turn)?;
@@ -160,8 +191,9 @@ impl Tail {
         };
     }
 
-    /// Looks for the first line. A file is told from others by it: until it is whole, nothing is read.
-    fn find_head(&mut self, input: &mut Input, place: Place, finish: bool) -> Result<bool, Trouble> {
+    /// Looks for the first line, and says whether it is there. A file is told from others by it: until it is whole, nothing
+    /// is read. `finish`: what is there is all that comes.
+    pub fn find_head(&mut self, input: &mut Input, place: Place, finish: bool) -> Result<bool, Trouble> {
         let mut bytes = [0; HEAD_BYTES];
         let mut at = 0;
         // A log that was cut off under a writer that keeps its place begins with a hole.
@@ -182,8 +214,11 @@ impl Tail {
         };
         let mark = Mark::of(at, head);
         self.head = Some(mark);
+        // From the same first line on, its records would have the same ids as those of the file before.
+        let same = self.earlier.iter().filter(|(earlier, _)| *earlier == mark);
+        self.generation = same.map(|(_, generation)| generation + 1).max().unwrap_or(0);
         let parts = [&place.inode.to_be_bytes(), &mark.hash.to_be_bytes(), &self.generation.to_be_bytes()];
-        self.fingerprint = hash(&parts.map(|part| part.as_slice()));
+        self.fingerprint = fingerprint(&parts.map(|part| part.as_slice()));
         if self.parked.offset < at {
             self.parked = Parked::at(at);
         }
@@ -215,7 +250,7 @@ impl Tail {
         let mut at = parked.read_from();
         let limit = at.max(self.last.end()) + TURN_BYTES as u64;
         let mut framer = Framer::resume(tools.settings.max_record_bytes, &tools.buffers, parked);
-        tools.sieve.go_on(!self.unsifted);
+        tools.sieve.go_on(self.sifted);
         if at != self.last.end() {
             recent = Recent::default();
         }
@@ -245,7 +280,7 @@ impl Tail {
             }
         };
         turn.pieces.extend(tools.sieve.flush().map(|kept| (kept, framed_to)));
-        self.unsifted = !tools.sieve.is_open();
+        self.sifted = Some(tools.sieve.seen());
         let is_whole = finish && matches!(turn.end, End::Read) && trouble.is_none();
         if let Some(chunk) = is_whole.then(|| framer.finish()).flatten() {
             if let Chunk::Lines { offset, .. } = &chunk {

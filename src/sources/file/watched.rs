@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 /// A file with nothing new is looked at after this long, then after twice as long, up to [`LOOK_MAX`].
 const LOOK_MIN: Duration = Duration::from_millis(4);
 const LOOK_MAX: Duration = Duration::from_millis(200);
+/// One that has had nothing new for this long is looked at less often, so that thousands of them cost next to nothing.
+const IDLE_AFTER: Duration = Duration::from_secs(60);
+const LOOK_IDLE: Duration = Duration::from_millis(500);
 /// A rotated file that has been read to its end is hardly ever written to again.
 const LOOK_DONE: Duration = Duration::from_secs(1);
 
@@ -99,6 +102,11 @@ impl Watched {
         !matches!(self.phase, Phase::Gone { .. })
     }
 
+    /// Whether it is to be looked at.
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.due.is_some_and(|due| due <= now)
+    }
+
     /// Whether all that was handed on is delivered.
     pub fn is_delivered(&self) -> bool {
         self.progress.is_settled() && self.progress.position().delivered >= self.tail.offset()
@@ -114,7 +122,8 @@ impl Watched {
 
     /// It had nothing new: it can wait for longer.
     pub fn had_nothing(&mut self, now: Instant) {
-        self.wait = (self.wait * 2).min(LOOK_MAX);
+        let longest = if now > self.news + IDLE_AFTER { LOOK_IDLE } else { LOOK_MAX };
+        self.wait = (self.wait * 2).min(longest);
         self.due = Some(now + if self.phase == Phase::Done { LOOK_DONE } else { self.wait });
     }
 

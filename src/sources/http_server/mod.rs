@@ -15,6 +15,7 @@
 //! | `keepalive.max_connection_age_secs` | after so many seconds a connection is closed, with the answer to its next request | `300` |
 //! | `acknowledgements.enabled` | answer when the records are delivered, not when they are taken | `true` |
 //! | `decoding.codec` | `livebook`: JSON and text records, detected line by line, any other line as `{message}`; `json`; `text` | `livebook` |
+//! | `decoding.unwrap` | what stands around each line: `docker`, `cri`, `journald`, `fly`, `none`; `auto` finds out | `auto` |
 //! | `decoding.timezone` | the zone of text records, whose times have none | the machine's |
 //! | `max_record_bytes` | length of the longest record, in bytes; a longer one is a fault | `4194304` |
 //!

@@ -62,7 +62,7 @@ impl Site {
     /// What takes the records of one request in.
     pub fn intake(&self, peer: String, ledger: Ledger) -> Intake {
         let fingerprint = self.requests.fetch_add(1, Ordering::Relaxed);
-        let stream = Stream { source: self.id.clone(), peer: Some(peer), fingerprint, file: None };
+        let stream = Stream { source: self.id.clone(), peer: Some(peer), fingerprint, ..Stream::default() };
         Intake::new(Decoder::new(self.settings), stream, self.out.clone(), Arc::clone(&self.meter))
             .keeping(ledger, Arc::clone(&self.told))
     }
