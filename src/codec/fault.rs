@@ -18,7 +18,7 @@ pub enum FaultKind {
     InvalidUtf8,
     /// It is longer than `max_record_bytes`.
     TooLong,
-    /// It stands in a compressed file behind a place that can't be unpacked.
+    /// It stands in a compressed file or body, behind a place that can't be unpacked.
     BrokenCompression,
     /// It came in parts, and the last of them did not come.
     Incomplete,

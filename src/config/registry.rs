@@ -43,6 +43,10 @@ pub struct Registry<'a> {
 pub static SOURCES: &[Entry<dyn SourceConfig>] = &[
     source::<sources::stdin::Stdin>("stdin", "reads standard input"),
     source::<sources::file::FileSource>("file", "reads files as they grow, through rotation and restarts"),
+    source::<sources::http_server::HttpServer>(
+        "http_server",
+        "takes records by HTTP, and answers when they are delivered",
+    ),
     source::<sources::demo_logs::DemoLogs>(
         "demo_logs",
         "makes up the log of a Livebook, for trying things out",

@@ -31,6 +31,13 @@ pub struct Emitter {
 pub struct Receipt(oneshot::Receiver<Verdict>);
 
 impl Receipt {
+    /// A receipt, and what it hears.
+    pub(super) fn new() -> (impl FnOnce(Verdict) + Send + 'static, Receipt) {
+        let (heard, receipt) = oneshot::channel();
+        // The source may not wait to hear it (standard input does not), then there is nobody to tell.
+        (move |verdict| heard.send(verdict).unwrap_or_default(), Receipt(receipt))
+    }
+
     /// Waits for the worst verdict of all consumers. Fails closed: what was forgotten is `Lost`.
     pub async fn verdict(self) -> Verdict {
         self.0.await.unwrap_or(Verdict::Lost)
@@ -43,12 +50,18 @@ impl Emitter {
         Emitter { main, faults, meter }
     }
 
+    /// Waits until all consumers have room for something more; others may take it meanwhile.
+    pub async fn room(&self) {
+        for consumer in self.main.iter().chain(&self.faults) {
+            consumer.room().await;
+        }
+    }
+
     /// Sends to all consumers, waiting for room.
     pub async fn send(&self, emission: Emission) -> Receipt {
-        let (heard, receipt) = oneshot::channel();
-        // The source may not wait to hear it (standard input does not), then there is nobody to tell.
-        self.send_telling(emission, move |verdict| heard.send(verdict).unwrap_or_default()).await;
-        Receipt(receipt)
+        let (tell, receipt) = Receipt::new();
+        self.send_telling(emission, tell).await;
+        receipt
     }
 
     /// Sends to all consumers, waiting for room; `tell` hears the worst verdict of all of them. Fails closed: where

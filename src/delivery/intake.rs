@@ -1,7 +1,7 @@
 //! What every source of bytes does with them: decode, count, tell of faults, send on.
 
 use super::clock::{monotonic, now_ms};
-use super::{Emission, Emitter, Meter, Progress};
+use super::{Emission, Emitter, Ledger, Meter, Noted, Progress};
 use crate::codec::{Chunk, Decoded, Decoder, Fault, FaultKind};
 use crate::event::Stream;
 use std::collections::BTreeMap;
@@ -28,14 +28,20 @@ impl Told {
     }
 }
 
+/// Who hears of what was sent.
+enum Ear {
+    Nobody,
+    Progress(Arc<Progress>),
+    Ledger(Ledger),
+}
+
 /// One stream of bytes on its way to the pipeline.
 pub struct Intake {
     decoder: Decoder,
     stream: Arc<Stream>,
     out: Emitter,
     meter: Arc<Meter>,
-    /// Hears of what was sent, where somebody wants to know.
-    progress: Option<Arc<Progress>>,
+    ear: Ear,
     /// Offset in the stream up to which it was taken in.
     end: u64,
     told: Arc<Told>,
@@ -47,13 +53,39 @@ impl Intake {
     /// For a stream that begins.
     pub fn new(decoder: Decoder, stream: Stream, out: Emitter, meter: Arc<Meter>) -> Intake {
         let stream = Arc::new(stream);
-        Intake { decoder, stream, out, meter, progress: None, end: 0, told: Arc::default(), events: 0 }
+        Intake { decoder, stream, out, meter, ear: Ear::Nobody, end: 0, told: Arc::default(), events: 0 }
     }
 
     /// The same for one of several streams whose source goes on after a restart: `progress` follows what is delivered of
     /// it, and faults of all of them count as one in how often they are told of.
     pub fn following(self, progress: Arc<Progress>, told: Arc<Told>) -> Intake {
-        Intake { progress: Some(progress), told, ..self }
+        Intake { ear: Ear::Progress(progress), told, ..self }
+    }
+
+    /// The same for one of many short streams, whose sender is told what became of it: `ledger` is kept of it.
+    pub fn keeping(self, ledger: Ledger, told: Arc<Told>) -> Intake {
+        Intake { ear: Ear::Ledger(ledger), told, ..self }
+    }
+
+    /// Takes the faults out that the ledger has noted, for those who know more about their places.
+    pub fn noted(&mut self) -> Vec<Noted> {
+        match &mut self.ear {
+            Ear::Ledger(ledger) => ledger.take_noted(),
+            Ear::Nobody | Ear::Progress(_) => Vec::new(),
+        }
+    }
+
+    /// Ends the stream as it stands, without what is open; gives its ledger.
+    pub fn into_ledger(self) -> Option<Ledger> {
+        match self.ear {
+            Ear::Ledger(ledger) => Some(ledger),
+            Ear::Nobody | Ear::Progress(_) => None,
+        }
+    }
+
+    /// Offset of the first byte that the decoder still holds.
+    pub fn held_from(&self) -> Option<u64> {
+        self.decoder.held_from()
     }
 
     /// Tells the stream from others, where what it begins with has only now been seen: before anything was taken in.
@@ -140,12 +172,16 @@ impl Intake {
             self.meter.count_fault(fault.kind.name());
             self.tell(fault);
         }
+        if let Ear::Ledger(ledger) = &mut self.ear {
+            ledger.note(&decoded);
+        }
         let Decoded { events, faults, now_ms, .. } = decoded;
         let faults = faults.into_iter().map(|fault| fault.event).collect();
         let emission = Emission { events, faults, now_ms, replayed: false };
-        match &self.progress {
-            None => self.out.send_telling(emission, drop).await,
-            Some(progress) => {
+        match &self.ear {
+            Ear::Nobody => self.out.send_telling(emission, drop).await,
+            Ear::Ledger(ledger) => self.out.send_telling(emission, ledger.entry()).await,
+            Ear::Progress(progress) => {
                 // What the decoder still holds has not left: a checkpoint stands in front of it.
                 let tell = progress.send(self.decoder.held_from().unwrap_or(self.end));
                 self.out.send_telling(emission, tell).await;

@@ -93,6 +93,15 @@ impl Inlet {
         }
     }
 
+    /// Waits until there is room for something more. Where the other end is gone, there is nothing to wait for.
+    pub async fn room(&self) {
+        if self.limits.when_full == WhenFull::Block {
+            drop(self.events.acquire().await);
+            drop(self.kib.acquire().await);
+            drop(self.sender.reserve().await);
+        }
+    }
+
     async fn wait_for_room(
         &self,
         events: u32,

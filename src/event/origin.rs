@@ -13,6 +13,8 @@ pub struct Stream {
     pub file: Option<String>,
     /// The container or unit that wrote it, where a wrapper around its lines says so: `%container`.
     pub container: Option<String>,
+    /// IP address of whoever sent it, where it came over a network: `%peer`.
+    pub peer: Option<String>,
     /// What tells this stream from others of the same source, the same after a restart where the source can know it:
     /// a file's fingerprint. Part of `%id`.
     pub fingerprint: u64,

@@ -2,6 +2,7 @@
 
 pub mod demo_logs;
 pub mod file;
+pub mod http_server;
 pub mod stdin;
 
 use crate::delivery::SourceContext;

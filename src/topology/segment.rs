@@ -84,6 +84,12 @@ impl Segment {
             let mut ports = Ports::default();
             if batch.replayed {
                 stage.transform.apply(&mut batch, &mut ports);
+                for (name, events) in ports.take() {
+                    let targets = stage.ports.iter().find(|(port, _)| *port == name);
+                    let mut side = Batch::new(events, batch.now_ms, batch.acks.clone());
+                    side.replayed = true;
+                    pass_on(targets.map_or(&[], |(_, targets)| targets), side, &mut todo).await;
+                }
                 pass_on(&stage.main, batch, &mut todo).await;
                 continue;
             }

@@ -66,7 +66,7 @@ impl UserField {
 }
 
 const ALL_FIELDS: [UserField; 3] = [UserField::Id, UserField::Name, UserField::Email];
-const ORIGIN_KEYS: [&str; 6] = ["%source", "%file", "%container", "%offset", "%received", "%id"];
+const ORIGIN_KEYS: [&str; 7] = ["%source", "%file", "%container", "%peer", "%offset", "%received", "%id"];
 
 impl Default for MetadataProjection {
     fn default() -> MetadataProjection {
@@ -212,6 +212,7 @@ fn add_origin(event: &mut Event, key: &str) {
         "%source" => Some(origin.stream().source.clone()),
         "%file" => origin.stream().file.clone(),
         "%container" => origin.stream().container.clone(),
+        "%peer" => origin.stream().peer.clone(),
         "%id" => Some(origin.id()),
         "%received" => i64::try_from(origin.received_ms())
             .ok()
@@ -236,7 +237,12 @@ mod tests {
 
     fn project(options: &str, record: &str) -> String {
         let options: MetadataProjection = toml::from_str(options).unwrap();
-        let stream = Stream { source: "livebook".into(), container: Some("web".into()), ..Stream::default() };
+        let stream = Stream {
+            source: "livebook".into(),
+            container: Some("web".into()),
+            peer: Some("::1".into()),
+            ..Stream::default()
+        };
         let origin = Origin::new(Arc::new(stream), 7, 1_760_000_000_123);
         let event = Event::from_json(Bytes::copy_from_slice(record.as_bytes()), origin).unwrap();
         let mut batch = Batch::new(vec![event], 0, Acks::default());
@@ -273,12 +279,12 @@ mod tests {
     #[test]
     fn origin_keys_are_added() {
         let shown = project(
-            r#"keys = ["%source", "%container", "%offset", "%received", "%file"]"#,
+            r#"keys = ["%source", "%container", "%peer", "%offset", "%received", "%file"]"#,
             r#"{"metadata":{}}"#,
         );
         assert_eq!(
             shown,
-            r#"{"metadata":{"source":"livebook","container":"web","offset":7,"received":"2025-10-09T08:53:20.123Z"}}"#
+            r#"{"metadata":{"source":"livebook","container":"web","peer":"::1","offset":7,"received":"2025-10-09T08:53:20.123Z"}}"#
         );
         let wrong = MetadataProjection { keys: vec!["%host".into()], ..MetadataProjection::default() };
         assert!(wrong.build().is_err_and(|invalid| invalid.key == "keys[0]"));

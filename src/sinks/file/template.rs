@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use std::fmt::Write;
 
 /// Origin keys that can be part of a path: those that many records share.
-const ORIGIN_KEYS: [&str; 3] = ["%source", "%file", "%container"];
+const ORIGIN_KEYS: [&str; 4] = ["%source", "%file", "%container", "%peer"];
 
 /// A day, an hour, a minute, a second: a path that is the same at both ends of one is the same all through it.
 const STEPS_MS: [u64; 4] = [86_400_000, 3_600_000, 60_000, 1_000];
@@ -40,6 +40,7 @@ enum Field {
     Source,
     File,
     Container,
+    Peer,
 }
 
 impl Template {
@@ -220,6 +221,7 @@ impl Field {
             "%source" => return Ok(Field::Source),
             "%file" => return Ok(Field::File),
             "%container" => return Ok(Field::Container),
+            "%peer" => return Ok(Field::Peer),
             _ => {}
         }
         let help =
@@ -243,6 +245,7 @@ impl Field {
             Field::Source => name::push_value(stream.source.as_bytes(), out),
             Field::File => push_if_there(stream.file.as_deref(), out),
             Field::Container => push_if_there(stream.container.as_deref(), out),
+            Field::Peer => push_if_there(stream.peer.as_deref(), out),
             Field::Member(place, member) => match event.get(*place, member) {
                 Some(value) if !value.is_null() => match value.string() {
                     Some(text) => name::push_value(&text, out),
@@ -301,6 +304,7 @@ mod tests {
             ("/a/{{ metadata.none }}{{ gone }}", "/a/_missing_missing"),
             ("/a/{{ %source }}/{{ %file }}", "/a/in/%2Fvar%2Flog%2Fx.log"),
             ("/a/{{ %container }}", "/a/_missing"),
+            ("/a/{{ %peer }}", "/a/_missing"),
             ("{{ severity }}", "info"),
         ] {
             assert_eq!(rendered(path, RECORD), expected, "{path}");

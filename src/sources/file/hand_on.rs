@@ -23,7 +23,11 @@ impl Reader {
         if let Some(chunk) = turn.context {
             self.send(Piece::Context(key, chunk))?;
         }
-        for (chunk, end) in turn.pieces {
+        let last = turn.pieces.len() - 1;
+        for (at, (chunk, end)) in turn.pieces.into_iter().enumerate() {
+            if let Some(fingerprint) = turn.cut.filter(|_| at == last) {
+                self.send(Piece::Cut(key, fingerprint))?;
+            }
             self.send(Piece::Lines(key, chunk, end))?;
         }
         Ok(())
@@ -53,6 +57,7 @@ impl Reader {
             source: self.id.clone(),
             file: Some(file.path.to_string_lossy().into_owned()),
             container: None,
+            peer: None,
             fingerprint: file.tail.fingerprint,
         };
         let progress = Arc::clone(&file.progress);

@@ -173,6 +173,8 @@ enum Piece {
     Context(u64, Chunk),
     /// What is new, up to this offset.
     Lines(u64, Chunk, u64),
+    /// What comes next is a line without its newline, of this fingerprint.
+    Cut(u64, u64),
     /// What can't be read.
     Fault { key: u64, kind: FaultKind, detail: String, offset: u64 },
     /// The log has ended: what is open is complete.
@@ -268,6 +270,11 @@ impl Decoders {
             Piece::Lines(key, chunk, end) => {
                 if let Some(intake) = self.intakes.get_mut(&key) {
                     intake.take_up_to(chunk, end).await;
+                }
+            }
+            Piece::Cut(key, fingerprint) => {
+                if let Some(intake) = self.intakes.get_mut(&key) {
+                    intake.fingerprinted(fingerprint);
                 }
             }
             Piece::Fault { key, kind, detail, offset } => {

@@ -60,8 +60,6 @@ pub struct Cut {
     pub start: u64,
     /// Where it ended.
     pub end: u64,
-    /// The fingerprint that it was handed on with.
-    pub fingerprint: u64,
 }
 
 /// What one turn gave.
@@ -71,6 +69,8 @@ pub struct Turn {
     pub context: Option<Chunk>,
     /// What is new, and the offset that each ends at.
     pub pieces: Vec<(Chunk, u64)>,
+    /// The fingerprint of the last piece, where it is a line without its newline.
+    pub cut: Option<u64>,
     /// How it ended.
     pub end: End,
 }
@@ -192,20 +192,16 @@ impl Tail {
     }
 
     /// Goes on behind a last line that was handed on without its newline: where only that was missing, it is whole;
-    /// where more came, it is handed on again, as the one line that it is, which has another id than its beginning: who
-    /// drops repeats must not drop it.
+    /// where more came, it is handed on again, as the one line that it is.
     fn mend_cut_line(&mut self, new: &[u8]) {
         let Some(start) = self.cut_line.filter(|_| !new.is_empty()) else { return };
         let end = self.last.end();
         self.cut_line = None;
-        self.mended = Some(Cut { start, end, fingerprint: self.fingerprint });
+        self.mended = Some(Cut { start, end });
         self.parked = match new {
             [b'\n', ..] => Parked::at(end + 1),
             [b'\r', b'\n', ..] => Parked::at(end + 2),
-            _ => {
-                self.fingerprint = fingerprint(&[&self.fingerprint.to_be_bytes(), &end.to_be_bytes()]);
-                Parked::at(start)
-            }
+            _ => Parked::at(start),
         };
     }
 
@@ -302,6 +298,8 @@ impl Tail {
         if let Some(chunk) = is_whole.then(|| framer.finish()).flatten() {
             if let Chunk::Lines { offset, .. } = &chunk {
                 self.cut_line = Some(*offset);
+                // It may come again, whole, and who drops repeats must not drop that: this is another record.
+                turn.cut = Some(fingerprint(&[&self.fingerprint.to_be_bytes(), &at.to_be_bytes()]));
             }
             turn.pieces.push((chunk, at));
         }

@@ -191,16 +191,16 @@ impl Watched {
             Phase::Gone { since_ms } => Some(since_ms),
             Phase::Live | Phase::Done => None,
         };
-        let (cut_line, fingerprint) = match self.tail.mended {
+        let cut_line = match self.tail.mended {
             // Nothing behind the cut has arrived yet: after a restart it is mended again.
-            Some(cut) if cut.end == delivered => (Some(cut.start), cut.fingerprint),
-            _ => (self.tail.cut_line.filter(|_| delivered == self.tail.offset()), self.tail.fingerprint),
+            Some(cut) if cut.end == delivered => Some(cut.start),
+            _ => self.tail.cut_line.filter(|_| delivered == self.tail.offset()),
         };
         Some(Checkpoint {
             path: self.path.to_string_lossy().into_owned(),
             inode: self.inode,
             head,
-            fingerprint,
+            fingerprint: self.tail.fingerprint,
             generation: self.tail.generation,
             offset: delivered,
             context,

@@ -30,6 +30,7 @@ fn origin() -> Origin {
         source: "livebook".into(),
         file: Some("/log/a.log".into()),
         container: None,
+        peer: None,
         fingerprint: 1,
     };
     Origin::new(Arc::new(stream), 7, RECEIVED_MS)

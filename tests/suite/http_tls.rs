@@ -1,0 +1,142 @@
+//! TLS of the `http_server` source: certificates of the server and of clients, HTTP/2 by ALPN.
+
+use crate::harness::{Run, TIMEOUT, TempDir};
+use crate::http_client::{BLACKHOLE, Client, Server, config};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use std::net::TcpStream;
+use std::sync::Arc;
+
+const GOOD: &str = "{\"message\":\"good\"}\n";
+
+/// A folder with an authority, and certificates for a server and a client that it has signed.
+struct Papers {
+    dir: TempDir,
+}
+
+impl Papers {
+    fn new() -> Papers {
+        let dir = TempDir::new();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        // Where names are the same, a certificate looks as if it had signed itself.
+        params.distinguished_name.push(DnType::CommonName, "authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        dir.write("ca.crt", &ca.pem());
+        for (name, hosts) in [("server", vec!["localhost".to_owned()]), ("client", vec!["client".to_owned()])]
+        {
+            let key = KeyPair::generate().unwrap();
+            let signed = CertificateParams::new(hosts).unwrap().signed_by(&key, &ca).unwrap();
+            dir.write(&format!("{name}.crt"), &signed.pem());
+            dir.write(&format!("{name}.key"), &key.serialize_pem());
+        }
+        Papers { dir }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.dir.path().join(name).display().to_string()
+    }
+
+    fn options(&self, more: &str) -> String {
+        let (crt, key) = (self.path("server.crt"), self.path("server.key"));
+        format!("tls = {{ crt_file = \"{crt}\", key_file = \"{key}\"{more} }}")
+    }
+
+    fn client(
+        &self,
+        server: &Server,
+        with_certificate: bool,
+    ) -> Client<StreamOwned<ClientConnection, TcpStream>> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(self.path("ca.crt")).unwrap()).unwrap();
+        let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+        let config = if with_certificate {
+            let certificate = CertificateDer::from_pem_file(self.path("client.crt")).unwrap();
+            let key = PrivateKeyDer::from_pem_file(self.path("client.key")).unwrap();
+            builder.with_client_auth_cert(vec![certificate], key).unwrap()
+        } else {
+            builder.with_no_client_auth()
+        };
+        let name = ServerName::try_from("localhost").unwrap();
+        let session = ClientConnection::new(Arc::new(config), name).unwrap();
+        let stream = TcpStream::connect(server.address).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        Client::new(StreamOwned::new(session, stream))
+    }
+}
+
+#[test]
+fn records_come_by_tls() {
+    let papers = Papers::new();
+    let server = Server::start(&papers.options(""), BLACKHOLE);
+    let mut client = papers.client(&server, false);
+    assert_eq!(client.post("", GOOD).is(200).counts(), (1, 0));
+    client.ask("GET", "/").is(405);
+    // Without TLS, there is no answer.
+    let mut plain = server.connect();
+    plain.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    drop(client);
+    server.stop();
+}
+
+#[test]
+fn a_client_needs_a_certificate_where_they_are_verified() {
+    let papers = Papers::new();
+    let ca = papers.path("ca.crt");
+    let options = papers.options(&format!(", ca_file = \"{ca}\", verify_certificate = true"));
+    let server = Server::start(&options, BLACKHOLE);
+    assert_eq!(papers.client(&server, true).post("", GOOD).is(200).counts(), (1, 0));
+    let mut stranger = papers.client(&server, false);
+    drop(stranger.try_send("GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
+    assert!(stranger.reply().is_none());
+    // A certificate that somebody else has signed.
+    let mut forger = {
+        let others = Papers::new();
+        std::fs::copy(others.path("client.crt"), papers.path("client.crt")).unwrap();
+        std::fs::copy(others.path("client.key"), papers.path("client.key")).unwrap();
+        papers.client(&server, true)
+    };
+    drop(forger.try_send("GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
+    assert!(forger.reply().is_none());
+    server.stop();
+}
+
+#[test]
+fn curl_agrees_on_http_2() {
+    if std::process::Command::new("curl").arg("-V").output().is_err() {
+        return eprintln!("SKIPPED: no curl");
+    }
+    let papers = Papers::new();
+    let server = Server::start(&papers.options(""), BLACKHOLE);
+    let port = server.address.port();
+    let curl =
+        Run::of("curl").arg_all(&["-sS", "-w", " %{http_code} %{http_version}", "--data-binary", "@-"]);
+    let resolve = format!("localhost:{port}:127.0.0.1");
+    let curl = curl.arg_all(&["--cacert", &papers.path("ca.crt"), "--resolve", &resolve]);
+    let outcome = curl.arg(&format!("https://localhost:{port}/")).stdin(GOOD).run().exits(0);
+    assert_eq!(outcome.stdout, "{\"accepted\":1,\"rejected\":0,\"faults\":[]} 200 2");
+    server.stop();
+}
+
+#[test]
+fn files_that_are_no_papers_are_named() {
+    let papers = Papers::new();
+    let fails = |options: &str, words: &[&str]| {
+        let outcome = config(options, BLACKHOLE).run().exits(1);
+        assert!(words.iter().all(|word| outcome.stderr.contains(word)), "{words:?}: {}", outcome.stderr);
+    };
+    papers.dir.write("empty", "nothing\n");
+    papers.dir.write("server.key", "");
+    fails(&papers.options(""), &["server.key", "there is none in it"]);
+    std::fs::copy(papers.path("client.key"), papers.path("server.key")).unwrap();
+    fails(&papers.options(""), &["server.crt and ", "can't be used together"]);
+    let ca = papers.path("empty");
+    let options = papers.options(&format!(", ca_file = \"{ca}\", verify_certificate = true"));
+    fails(&options, &[&ca, "there is no certificate in it"]);
+}
