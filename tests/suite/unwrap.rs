@@ -201,3 +201,17 @@ fn the_other_codecs_unwrap_what_is_named() {
         assert_eq!(codes(&events), code, "{codec} {unwrap}");
     }
 }
+
+#[test]
+fn a_line_whose_last_part_is_missing_costs_the_next_one_nothing() {
+    let torn = structured_json(1, "torn");
+    for wrapper in [Wrapper::Docker, Wrapper::Cri] {
+        let part = |text: &str| wrapper.part("stdout", text.as_bytes(), false);
+        let log = [part(&torn[..20]), part(&torn[20..40]), wrapped(wrapper, &structured_json(2, "next"))];
+        let (events, faults) = faults(&chain("", "", ""), log.concat());
+        assert_eq!(codes(&events), ["next"], "{wrapper:?}");
+        assert_eq!(faults.len(), 1, "{wrapper:?}: {faults:?}");
+        assert_eq!(faults[0]["reason"], "incomplete_record");
+        assert_eq!(faults[0]["raw"], torn[..40]);
+    }
+}
