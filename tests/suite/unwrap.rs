@@ -215,3 +215,18 @@ fn a_line_whose_last_part_is_missing_costs_the_next_one_nothing() {
         assert_eq!(faults[0]["raw"], torn[..40]);
     }
 }
+
+#[test]
+fn nuls_that_a_power_cut_left_hide_no_record() {
+    let nuls = "\0".repeat(5000);
+    for lines in [twins_json(2, "2"), twins_text(2, "2")] {
+        for before in [other_json(1).repeat(2000), twins_json(1, "1"), String::new()] {
+            let log = before.clone() + &nuls + &lines + &structured_json(3, "3");
+            let expected = embedded(before + &lines + &structured_json(3, "3")).events();
+            assert_eq!(codes(&embedded(log).events()), codes(&expected));
+            assert!(codes(&expected).ends_with(&["2", "3"]));
+        }
+    }
+    let log = nuls + std::str::from_utf8(&wrapped(Wrapper::Cri, &structured_json(2, "2"))).unwrap();
+    assert_eq!(codes(&embedded(log).events()), ["2"]);
+}
