@@ -37,6 +37,11 @@ impl Inner {
         }
     }
 
+    /// Whether a line may be a record of JSON.
+    pub fn reads_json(&self) -> bool {
+        !matches!(self, Inner::Plain(settings) if settings.codec == Codec::Text)
+    }
+
     /// Decodes whole lines.
     pub fn decode(&mut self, window: Window, out: &mut Decoded) {
         match self {

@@ -18,6 +18,7 @@ use super::text::head::colours_len;
 use super::text::{Attempt, Lines, More, TextReader, looks_like_json_record};
 use super::unwrap::lanes::Lanes;
 use super::unwrap::{NESTING_MAX, Unwrap, cri, is_wrapped};
+use super::zone::begins_with_stamp;
 use crate::event::{Demand, Event, Place};
 use bytes::Bytes;
 
@@ -265,6 +266,7 @@ impl Livebook {
     #[inline]
     fn needs_a_look(&self, line: &[u8], valid: bool) -> bool {
         self.search.begins_source(line)
+            || line.first() == Some(&0)
             || needs_a_look(line, valid, self.settings.max_record_bytes)
             || (self.watches() && is_wrapped(line))
     }
@@ -277,6 +279,9 @@ impl Livebook {
                 format!("{} bytes, over the limit of {}", line.len(), self.settings.max_record_bytes);
             out.fault(FaultKind::TooLong, detail, line, window.offset_at(at));
             return line.len();
+        }
+        if let Some(nuls) = self.nuls_len(line) {
+            return nuls + self.record(window, at + nuls, more, out);
         }
         let before = json_at(line, window.offset_at(at));
         match line.first() {
@@ -303,6 +308,17 @@ impl Livebook {
             _ => self.other_line(window, at, line, out),
         }
         line.len()
+    }
+
+    /// Length of the NULs in front of a record: a power cut leaves them in the middle of a file, where the file system knew
+    /// of its new length and not yet of its bytes.
+    fn nuls_len(&self, line: &[u8]) -> Option<usize> {
+        let len = line.iter().position(|&byte| byte != 0).filter(|&len| len > 0)?;
+        let record = line.get(len..)?;
+        let is_one = record.first() == Some(&b'{')
+            || begins_with_stamp(record)
+            || (self.watches() && cri::is_wrapped(record));
+        is_one.then_some(len)
     }
 
     /// Decodes the text record at `at`; gives its length, or none where its end has not come yet.

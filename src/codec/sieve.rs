@@ -185,7 +185,10 @@ impl Sieve {
     /// Whether nothing can be left out from this line on.
     #[inline(always)]
     fn ends_with(&self, line: &[u8]) -> bool {
-        (line.first() != Some(&b'{') && begins_with_stamp(line)) || (self.watches && is_wrapped(line))
+        (line.first() != Some(&b'{') && begins_with_stamp(line))
+            // Any record may stand behind NULs.
+            || line.first() == Some(&0)
+            || (self.watches && is_wrapped(line))
     }
 
     fn keep(&mut self, line: &[u8], offset: u64) {
@@ -247,6 +250,8 @@ mod tests {
             1 => Just("{\"message\":\"torn\n"),
             1 => Just("\n"),
             1 => Just("text\n"),
+            1 => Just("\0\0{\"message\":\"Evaluating code\",\"metadata\":{\"code\":\"1\"}}\n"),
+            1 => Just("\0\02025-10-04 17:48:22.253 users=[] session_mode=app code=x\n"),
             1 => Just("{\"message\":\"\\u0045valuating code\"}\n"),
             1 => Just("2025-10-04 17:48:22.253 users=[] session_mode=app code=x\n"),
             1 => Just("y event=code.evaluate [info] Evaluating code\n"),

@@ -201,3 +201,32 @@ fn the_other_codecs_unwrap_what_is_named() {
         assert_eq!(codes(&events), code, "{codec} {unwrap}");
     }
 }
+
+#[test]
+fn a_line_whose_last_part_is_missing_costs_the_next_one_nothing() {
+    let torn = structured_json(1, "torn");
+    for wrapper in [Wrapper::Docker, Wrapper::Cri] {
+        let part = |text: &str| wrapper.part("stdout", text.as_bytes(), false);
+        let log = [part(&torn[..20]), part(&torn[20..40]), wrapped(wrapper, &structured_json(2, "next"))];
+        let (events, faults) = faults(&chain("", "", ""), log.concat());
+        assert_eq!(codes(&events), ["next"], "{wrapper:?}");
+        assert_eq!(faults.len(), 1, "{wrapper:?}: {faults:?}");
+        assert_eq!(faults[0]["reason"], "incomplete_record");
+        assert_eq!(faults[0]["raw"], torn[..40]);
+    }
+}
+
+#[test]
+fn nuls_that_a_power_cut_left_hide_no_record() {
+    let nuls = "\0".repeat(5000);
+    for lines in [twins_json(2, "2"), twins_text(2, "2")] {
+        for before in [other_json(1).repeat(2000), twins_json(1, "1"), String::new()] {
+            let log = before.clone() + &nuls + &lines + &structured_json(3, "3");
+            let expected = embedded(before + &lines + &structured_json(3, "3")).events();
+            assert_eq!(codes(&embedded(log).events()), codes(&expected));
+            assert!(codes(&expected).ends_with(&["2", "3"]));
+        }
+    }
+    let log = nuls + std::str::from_utf8(&wrapped(Wrapper::Cri, &structured_json(2, "2"))).unwrap();
+    assert_eq!(codes(&embedded(log).events()), ["2"]);
+}

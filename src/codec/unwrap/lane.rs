@@ -1,11 +1,12 @@
 //! One container's stream in a log of several: joins lines that came in parts, and has them decoded.
 
+use super::own::without_front;
 use super::shape::{Peeled, Rest};
 use crate::codec::decode::{Decoded, Settings, Window};
 use crate::codec::fault::{Fault, FaultKind};
 use crate::codec::inner::Inner;
 use crate::codec::places::Places;
-use crate::event::Stream;
+use crate::event::{Event, Origin, Stream};
 use bytes::Bytes;
 use std::mem;
 use std::sync::Arc;
@@ -98,6 +99,11 @@ impl Lane {
         };
         let ends = payload.ends_with(b"\n");
         let goes_on = peeled.rest == Rest::ToCome || (peeled.rest == Rest::BehindNewline && !ends);
+        let reads_json = self.inner.reads_json();
+        let is_next = |parts: &mut Parts| reads_json && !goes_on && parts.lacks_its_end(payload);
+        if let Some(parts) = self.parts.take_if(is_next) {
+            self.give_up(parts, out);
+        }
         if self.parts.is_none() && !goes_on {
             if self.lines.is_empty() {
                 self.lines.reserve(self.room);
@@ -242,6 +248,20 @@ impl Lane {
 }
 
 impl Parts {
+    /// Whether the last part of this line is missing, since what should be its end is the next record, all of it. Only of
+    /// JSON can that be said: no record of it ends in a whole object that begins with a part.
+    fn lacks_its_end(&self, payload: &[u8]) -> bool {
+        let is_object = |bytes: &[u8]| {
+            let json = Bytes::copy_from_slice(without_front(bytes).trim_ascii_end());
+            Event::from_json(json, Origin::nowhere()).is_ok()
+        };
+        let begins = |bytes: &[u8]| without_front(bytes).first() == Some(&b'{');
+        begins(&self.bytes)
+            && begins(payload)
+            && is_object(payload)
+            && !is_object(&[self.bytes.as_slice(), payload].concat())
+    }
+
     fn add(&mut self, payload: &[u8], offset: u64, max: usize) {
         self.len += payload.len();
         if self.len > max {
