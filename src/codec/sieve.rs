@@ -251,7 +251,7 @@ mod tests {
             1 => Just("\n"),
             1 => Just("text\n"),
             1 => Just("\0\0{\"message\":\"Evaluating code\",\"metadata\":{\"code\":\"1\"}}\n"),
-            1 => Just("\0\02025-10-04 17:48:22.253 users=[] session_mode=app code=x\n"),
+            1 => Just("\0\x002025-10-04 17:48:22.253 users=[] session_mode=app code=x\n"),
             1 => Just("{\"message\":\"\\u0045valuating code\"}\n"),
             1 => Just("2025-10-04 17:48:22.253 users=[] session_mode=app code=x\n"),
             1 => Just("y event=code.evaluate [info] Evaluating code\n"),
