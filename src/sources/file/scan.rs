@@ -185,7 +185,7 @@ impl Reader {
         let log = stem(&found.path);
         let Some(family) = self.families.get(&log).copied() else { return false };
         // Under the name of the log itself, there is what is written now; copies have another.
-        if self.once || self.is_first_scan || log == found.path {
+        if self.once || log == found.path {
             return false;
         }
         let Ok(mut input) = Input::open(&found.path) else { return false };
