@@ -116,7 +116,10 @@ impl Tail {
         match self.is_in(input) {
             Ok(true) => true,
             Err(Trouble::Unfinished) => true,
-            Ok(false) if !input.is_packed() && len < self.last.end() => {
+            Ok(false)
+                if !input.is_packed()
+                    && len < self.last.end().max(self.head.map_or(0, |head| head.end())) =>
+            {
                 self.head.is_some_and(|head| len < head.end() || fits(&head, input).unwrap_or(false))
             }
             Ok(false) | Err(Trouble::Io(_) | Trouble::Broken(_)) => false,
