@@ -12,6 +12,8 @@ pub mod transforms;
 
 pub mod delivery;
 
+pub mod net;
+
 pub mod sources;
 
 pub mod sinks;

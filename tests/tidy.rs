@@ -4,8 +4,19 @@
 use std::path::{Path, PathBuf};
 
 /// The layers, each of which uses only those before it.
-const LAYERS: [&str; 10] =
-    ["event", "livebook", "codec", "transforms", "delivery", "sources", "sinks", "topology", "config", "cli"];
+const LAYERS: [&str; 11] = [
+    "event",
+    "livebook",
+    "codec",
+    "transforms",
+    "delivery",
+    "net",
+    "sources",
+    "sinks",
+    "topology",
+    "config",
+    "cli",
+];
 /// They do no I/O and know no runtime.
 const PURE: [&str; 4] = ["event", "livebook", "codec", "transforms"];
 const IMPURE: [&str; 6] =

@@ -1,5 +1,6 @@
 //! Drives one sink: takes batches from its queue, writes, flushes, retries, acknowledges.
 
+use super::BoxFuture;
 use super::clock::now_ms;
 use super::meter::Meter;
 use super::queue::{Outlet, Queued};
@@ -23,16 +24,54 @@ pub enum Ended {
     ReaderGone,
 }
 
-/// One sink with its queue.
-pub struct SinkDriver {
-    /// Id of the sink, for its messages.
+/// What a sink gets from the topology.
+pub struct SinkContext {
+    /// Its id in the config, for its messages.
     pub id: String,
-    /// What it writes to.
-    pub sink: Box<dyn Sink>,
     /// Where its batches come from.
     pub queue: Outlet,
     /// Its counters.
     pub meter: Arc<Meter>,
+}
+
+/// A sink that is ready to run.
+pub struct SinkTask {
+    /// Whether it needs a thread of its own.
+    pub blocks: bool,
+    /// Runs until the queue is closed and empty.
+    pub run: BoxFuture<'static, Ended>,
+}
+
+/// What a sink is to the framework.
+pub enum Work {
+    /// It writes one batch after the other.
+    Writing(Box<dyn Sink>),
+}
+
+impl Work {
+    /// Of a sink that writes one batch after the other.
+    pub fn writing(sink: impl Sink + 'static) -> Work {
+        Work::Writing(Box::new(sink))
+    }
+
+    /// What runs it.
+    pub fn task(self, cx: SinkContext) -> SinkTask {
+        match self {
+            Work::Writing(sink) => {
+                let SinkContext { id, queue, meter } = cx;
+                let blocks = sink.blocks();
+                SinkTask { blocks, run: Box::pin(SinkDriver { id, sink, queue, meter }.run()) }
+            }
+        }
+    }
+}
+
+/// One sink with its queue.
+struct SinkDriver {
+    id: String,
+    sink: Box<dyn Sink>,
+    queue: Outlet,
+    meter: Arc<Meter>,
 }
 
 /// What became of one operation, retries included.
@@ -44,7 +83,7 @@ enum Outcome {
 
 impl SinkDriver {
     /// Runs until the queue is closed and empty.
-    pub async fn run(mut self) -> Ended {
+    async fn run(mut self) -> Ended {
         let mut taken: Vec<Queued> = Vec::new();
         while let Some(first) = self.next().await {
             let mut events = first.batch.events.len();

@@ -4,6 +4,7 @@
 //! Everything in between is here, and knows no concrete source or sink.
 
 pub mod clock;
+pub mod disk;
 mod drive;
 mod emitter;
 mod intake;
@@ -15,7 +16,7 @@ mod retry;
 mod shutdown;
 mod sink;
 
-pub use drive::{Ended, SinkDriver};
+pub use drive::{Ended, SinkContext, SinkTask, Work};
 pub use emitter::{Emission, Emitter, Receipt};
 pub use intake::{Intake, Told};
 pub use ledger::{Ledger, Noted};

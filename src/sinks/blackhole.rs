@@ -7,7 +7,7 @@
 //! ```
 
 use super::SinkConfig;
-use crate::delivery::{BoxFuture, Sink, WriteError};
+use crate::delivery::{BoxFuture, Sink, Work, WriteError};
 use crate::event::{Event, Invalid};
 use serde::Deserialize;
 
@@ -17,8 +17,8 @@ use serde::Deserialize;
 pub struct Blackhole {}
 
 impl SinkConfig for Blackhole {
-    fn build(&self) -> Result<Box<dyn Sink>, Invalid> {
-        Ok(Box::new(*self))
+    fn build(&self) -> Result<Work, Invalid> {
+        Ok(Work::writing(*self))
     }
 }
 

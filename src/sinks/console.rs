@@ -22,7 +22,7 @@
 
 use super::SinkConfig;
 use crate::codec::{Encoder, Encoding};
-use crate::delivery::{BoxFuture, Sink, WriteError};
+use crate::delivery::{BoxFuture, Sink, Work, WriteError};
 use crate::event::{Event, Invalid};
 use serde::Deserialize;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -52,7 +52,7 @@ pub struct Console {
 }
 
 impl SinkConfig for Console {
-    fn build(&self) -> Result<Box<dyn Sink>, Invalid> {
+    fn build(&self) -> Result<Work, Invalid> {
         let terminal = match self.target {
             Target::Stdout => io::stdout().is_terminal(),
             Target::Stderr => io::stderr().is_terminal(),
@@ -60,7 +60,7 @@ impl SinkConfig for Console {
         // See https://no-color.org: any value but the empty one asks for none.
         let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let encoder = Encoder::new(&self.encoding, colour)?;
-        Ok(Box::new(Writer { target: self.target, encoder, encoded: Vec::new(), written: 0 }))
+        Ok(Work::writing(Writer { target: self.target, encoder, encoded: Vec::new(), written: 0 }))
     }
 }
 

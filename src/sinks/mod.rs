@@ -4,13 +4,13 @@ pub mod blackhole;
 pub mod console;
 pub mod file;
 
-use crate::delivery::Sink;
+use crate::delivery::Work;
 use crate::event::Invalid;
 
 /// The options of a sink, as written in a config.
 pub trait SinkConfig: Send + Sync {
     /// Makes the sink. Nothing is opened before the first write.
-    fn build(&self) -> Result<Box<dyn Sink>, Invalid>;
+    fn build(&self) -> Result<Work, Invalid>;
 
     /// The names of its ports.
     fn ports(&self) -> Vec<String> {

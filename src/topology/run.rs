@@ -58,11 +58,11 @@ impl Pipeline {
         let Wired { sources, segments, sinks, meters } = wire(plan, &shutdown, mode)?;
         let mut tasks = JoinSet::new();
         for sink in sinks {
-            if sink.sink.blocks() {
+            if sink.blocks {
                 let runtime = Handle::current();
-                tasks.spawn_blocking(move || TaskEnd::Sink(runtime.block_on(sink.run())));
+                tasks.spawn_blocking(move || TaskEnd::Sink(runtime.block_on(sink.run)));
             } else {
-                tasks.spawn(async move { TaskEnd::Sink(sink.run().await) });
+                tasks.spawn(async move { TaskEnd::Sink(sink.run.await) });
             }
         }
         for segment in segments {

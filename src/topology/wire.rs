@@ -3,7 +3,7 @@
 use super::plan::{Node, OutputId, Plan};
 use super::segment::{Segment, Stage, Target};
 use crate::delivery::{
-    Emitter, Inlet, Limits, Meter, Outlet, Shutdown, SinkDriver, SourceContext, WhenFull, queue,
+    Emitter, Inlet, Limits, Meter, Outlet, Shutdown, SinkContext, SinkTask, SourceContext, WhenFull, queue,
 };
 use crate::event::{Demand, Invalid};
 use crate::sources::{FAULTS, Task};
@@ -23,7 +23,7 @@ pub struct Wired {
     /// The transforms.
     pub segments: Vec<Segment>,
     /// The sinks.
-    pub sinks: Vec<SinkDriver>,
+    pub sinks: Vec<SinkTask>,
     /// The counters of every component.
     pub meters: BTreeMap<String, Arc<Meter>>,
 }
@@ -51,14 +51,18 @@ pub fn wire(plan: &Plan, shutdown: &Shutdown, mode: RunMode) -> Result<Wired, Un
     let ids = plan.ids().into_iter();
     let meters: BTreeMap<String, Arc<Meter>> = ids.map(|id| (id.to_owned(), Arc::default())).collect();
     let mut wiring = Wiring { plan, meters, targets: BTreeMap::new() };
-    let mut sinks = Vec::new();
+    let mut queues = Vec::new();
     for node in &plan.sinks {
         let (inlet, outlet) = queue(node.limits, wiring.meter(&node.id));
         wiring.connect(&node.inputs, &Target::Queue(inlet.of_sink()));
-        let sink = node.config.build().map_err(|why| Unbuildable { id: node.id.clone(), why })?;
-        sinks.push(SinkDriver { id: node.id.clone(), sink, queue: outlet, meter: wiring.meter(&node.id) });
+        queues.push(outlet);
     }
     let segments = wiring.segments()?;
+    let mut sinks = Vec::new();
+    for (node, queue) in plan.sinks.iter().zip(queues) {
+        let work = node.config.build().map_err(|why| Unbuildable { id: node.id.clone(), why })?;
+        sinks.push(work.task(SinkContext { id: node.id.clone(), queue, meter: wiring.meter(&node.id) }));
+    }
     let mut sources = Vec::new();
     for node in &plan.sources {
         let faults = wiring.queues(&node.id, Some(FAULTS));

@@ -1,7 +1,7 @@
 //! Components made for the purpose.
 
 use super::super::{Registry, sink, source, transform};
-use crate::delivery::{BoxFuture, Sink, SourceContext, WriteError};
+use crate::delivery::{BoxFuture, Sink, SourceContext, Work, WriteError};
 use crate::event::{Batch, Demand, Event, Invalid};
 use crate::sinks::SinkConfig;
 use crate::sources::{SourceConfig, Task};
@@ -117,9 +117,9 @@ struct Out {
 }
 
 impl SinkConfig for Out {
-    fn build(&self) -> Result<Box<dyn Sink>, Invalid> {
+    fn build(&self) -> Result<Work, Invalid> {
         match self.uri.starts_with("http") {
-            true => Ok(Box::new(Nowhere)),
+            true => Ok(Work::writing(Nowhere)),
             false => Err(Invalid::new("uri", format!("{} is no address", self.uri))),
         }
     }
@@ -134,8 +134,8 @@ impl SinkConfig for Out {
 struct Null {}
 
 impl SinkConfig for Null {
-    fn build(&self) -> Result<Box<dyn Sink>, Invalid> {
-        Ok(Box::new(Nowhere))
+    fn build(&self) -> Result<Work, Invalid> {
+        Ok(Work::writing(Nowhere))
     }
 }
 

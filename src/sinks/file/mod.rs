@@ -50,7 +50,6 @@
 //! rotation.keep = 400
 //! ```
 
-mod disk;
 mod housekeeping;
 mod name;
 mod output;
@@ -62,9 +61,9 @@ pub use rotated::Compression;
 
 use super::SinkConfig;
 use crate::codec::{Encoder, Encoding};
-use crate::delivery::{BoxFuture, Sink, WriteError, clock};
+use crate::delivery::disk::Trouble;
+use crate::delivery::{BoxFuture, Sink, Work, WriteError, clock};
 use crate::event::{Event, Invalid};
-use disk::Trouble;
 use housekeeping::{Housekeeper, Rules};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -220,7 +219,7 @@ impl Manner {
 }
 
 impl SinkConfig for File {
-    fn build(&self) -> Result<Box<dyn Sink>, Invalid> {
+    fn build(&self) -> Result<Work, Invalid> {
         let template = Template::parse(&self.path)?;
         self.rotation.check()?;
         let encoder = Encoder::new(&self.encoding, false)?;
@@ -235,7 +234,7 @@ impl SinkConfig for File {
             prefix: template.prefix().map(PathBuf::from),
             room_bytes: if template.is_plain() { ROOM_BYTES_ONE } else { ROOM_BYTES_MANY },
         };
-        Ok(Box::new(Files {
+        Ok(Work::writing(Files {
             template,
             encoder,
             manner,

@@ -1,7 +1,7 @@
 //! One open file: locked, its length known, and what is written either whole and synced or taken back.
 
-use super::disk::{self, Trouble};
 use super::{Fsync, Manner};
+use crate::delivery::disk::{self, Trouble};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions, TryLockError};

@@ -127,7 +127,7 @@ pub fn suffix_at(name: &str) -> Option<usize> {
 pub fn list(path: &Path) -> io::Result<Vec<Suffix>> {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(Vec::new()) };
     let mut found = Vec::new();
-    for entry in fs::read_dir(super::disk::folder_of(path))? {
+    for entry in fs::read_dir(crate::delivery::disk::folder_of(path))? {
         let other = entry?.file_name();
         found.extend(other.to_str().and_then(|other| other.strip_prefix(name)).and_then(Suffix::parse));
     }

@@ -1,12 +1,12 @@
 //! One path: the records that wait for it, and its file while that is open.
 
-use super::disk::{self, Trouble};
 use super::housekeeping::Housekeeper;
 use super::output::Output;
 use super::rotated::{self, Moment, Suffix};
 use super::{Interval, Manner};
 use crate::codec::Encoder;
 use crate::delivery::clock;
+use crate::delivery::disk::{self, Trouble};
 use crate::event::Event;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};

@@ -32,7 +32,9 @@ impl Folder {
     /// A sink; `@` in its options stands for the folder.
     fn sink(&self, options: &str) -> Box<dyn Sink> {
         let options = options.replace('@', self.0.to_str().unwrap());
-        toml::from_str::<File>(&options).unwrap().build().unwrap()
+        match toml::from_str::<File>(&options).unwrap().build().unwrap() {
+            Work::Writing(sink) => sink,
+        }
     }
 
     /// The names in it, in order.

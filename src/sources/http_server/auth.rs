@@ -1,24 +1,13 @@
 //! Who may send: a token, or a user with a password.
 
 use crate::event::Invalid;
+use crate::net::Secret;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::{AUTHORIZATION, HeaderMap};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use std::fmt;
 use subtle::ConstantTimeEq;
-
-/// A value that is never shown.
-#[derive(Clone, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
-    }
-}
 
 /// How a client shows who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -52,7 +41,7 @@ impl Auth {
     pub fn guard(&self) -> Result<Guard, Invalid> {
         match self.strategy {
             Strategy::Bearer => {
-                let token = self.token.as_ref().map(|token| token.0.as_str());
+                let token = self.token.as_ref().map(Secret::reveal);
                 let token = token.ok_or_else(|| missing("token", "bearer"))?;
                 if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
                     let why = "a token is one or more visible ASCII characters, without spaces";
@@ -78,7 +67,10 @@ impl Auth {
                     let help = "use `bearer`, or leave it out";
                     return Err(Invalid::new("auth.token", "`basic` has no use for it").help(help));
                 }
-                Ok(Guard { scheme: "Basic", expected: digest(format!("{user}:{}", password.0).as_bytes()) })
+                Ok(Guard {
+                    scheme: "Basic",
+                    expected: digest(format!("{user}:{}", password.reveal()).as_bytes()),
+                })
             }
         }
     }

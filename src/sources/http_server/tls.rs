@@ -1,13 +1,12 @@
 //! TLS: the server's certificate, and those of clients.
 
 use crate::event::Invalid;
+use crate::net;
 use rustls::crypto::ring::default_provider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use serde::Deserialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
 
@@ -54,7 +53,7 @@ impl Tls {
             None => builder.with_no_client_auth(),
             Some(path) => {
                 let mut roots = RootCertStore::empty();
-                for certificate in certificates(path)? {
+                for certificate in net::certificates(path)? {
                     roots.add(certificate).map_err(|e| format!("{}: {e}", path.display()))?;
                 }
                 let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
@@ -63,33 +62,13 @@ impl Tls {
                 )
             }
         };
-        let key = PrivateKeyDer::from_pem_file(&self.key_file)
-            .map_err(|e| format!("{}: can't read the key: {}", self.key_file.display(), reason(e)))?;
+        let key = net::key(&self.key_file)?;
         let (crt, key_file) = (self.crt_file.display(), self.key_file.display());
         let mut config = builder
-            .with_single_cert(certificates(&self.crt_file)?, key)
+            .with_single_cert(net::certificates(&self.crt_file)?, key)
             .map_err(|e| format!("{crt} and {key_file} can't be used together: {e}"))?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(TlsAcceptor::from(Arc::new(config)))
-    }
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let failed = |e| format!("{}: can't read certificates: {}", path.display(), reason(e));
-    let found = CertificateDer::pem_file_iter(path).map_err(failed)?;
-    let found = found.collect::<Result<Vec<_>, _>>().map_err(failed)?;
-    if found.is_empty() {
-        return Err(format!("{}: there is no certificate in it; it has to be in PEM", path.display()));
-    }
-    Ok(found)
-}
-
-fn reason(error: rustls::pki_types::pem::Error) -> String {
-    use rustls::pki_types::pem::Error;
-    match error {
-        Error::Io(e) => e.to_string(),
-        Error::NoItemsFound => "there is none in it; it has to be in PEM".to_owned(),
-        other => other.to_string(),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::world::{Item, Kind, Step};
 use crate::dice::Dice;
 use bytes::Bytes;
-use evaltrail::delivery::{BoxFuture, Emission, Receipt, Sink, SourceContext, WriteError};
+use evaltrail::delivery::{BoxFuture, Emission, Receipt, Sink, SourceContext, Work, WriteError};
 use evaltrail::event::{Acks, Batch, Demand, Event, Invalid, Origin, Stream, Verdict};
 use evaltrail::sinks::SinkConfig;
 use evaltrail::sources::{SourceConfig, Task};
@@ -262,10 +262,10 @@ pub struct Keeper {
 }
 
 impl SinkConfig for Keeper {
-    fn build(&self) -> Result<Box<dyn Sink>, Invalid> {
+    fn build(&self) -> Result<Work, Invalid> {
         let Keeper { manner, kept } = self;
         let dice = Dice::new(manner.seed);
-        Ok(Box::new(Keeping {
+        Ok(Work::writing(Keeping {
             manner: *manner,
             kept: Arc::clone(kept),
             dice,

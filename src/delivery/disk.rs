@@ -1,4 +1,4 @@
-//! What the file sink asks of the file system, with errors for people.
+//! What is asked of the file system to keep what was delivered, with errors for people.
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;

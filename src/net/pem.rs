@@ -1,0 +1,30 @@
+//! Certificates and keys out of PEM files, with errors that name the file.
+
+use rustls::pki_types::pem::{Error, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::path::Path;
+
+/// The certificates in the file at `path`, one or more.
+pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let failed = |e| format!("{}: can't read certificates: {}", path.display(), reason(e));
+    let found = CertificateDer::pem_file_iter(path).map_err(failed)?;
+    let found = found.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    if found.is_empty() {
+        return Err(format!("{}: there is no certificate in it; it has to be in PEM", path.display()));
+    }
+    Ok(found)
+}
+
+/// The private key in the file at `path`.
+pub fn key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    let failed = |e| format!("{}: can't read the key: {}", path.display(), reason(e));
+    PrivateKeyDer::from_pem_file(path).map_err(failed)
+}
+
+fn reason(error: Error) -> String {
+    match error {
+        Error::Io(e) => e.to_string(),
+        Error::NoItemsFound => "there is none in it; it has to be in PEM".to_owned(),
+        other => other.to_string(),
+    }
+}
