@@ -33,6 +33,8 @@ pub enum Command {
     Validate(ValidateArgs),
     /// Prints a commented config to start from
     Init(InitArgs),
+    /// Sends dead letters again: events that the receiver of a sink has refused
+    Replay(ReplayArgs),
     /// Lists the components, one line each
     List,
 }
@@ -57,6 +59,14 @@ pub struct RunArgs {
     /// Check every record, and exit with 1 if one can't be decoded
     #[arg(long)]
     pub deny_faults: bool,
+    /// What is said on the way.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// What is said on the way.
+#[derive(Debug, Args)]
+pub struct LogArgs {
     /// How evaltrail's own log is written, on standard error
     #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     pub log_format: LogFormat,
@@ -66,6 +76,23 @@ pub struct RunArgs {
     /// Say nothing but errors on standard error
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+/// Options of `replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// The dead letters, as in `<data_dir>/dead_letters/<sink>.jsonl`; what is delivered is taken out
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Where the config comes from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Id of the sink that gets them
+    #[arg(long, value_name = "ID")]
+    pub sink: String,
+    /// What is said on the way.
+    #[command(flatten)]
+    pub log: LogArgs,
 }
 
 /// Options of `validate`.

@@ -3,6 +3,7 @@
 mod args;
 mod load;
 pub mod render;
+mod replay;
 mod run;
 
 use args::{Cli, Command, Preset};
@@ -36,6 +37,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Validate(args)) => load::validate(&args),
         Some(Command::Init(args)) => print(preset(args.preset)),
+        Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::List) => print(&list()),
     }
 }

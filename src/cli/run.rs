@@ -1,6 +1,6 @@
 //! `evaltrail run`.
 
-use super::args::{LogFormat, RunArgs};
+use super::args::{LogArgs, LogFormat, RunArgs};
 use super::load::{load, variable};
 use super::{EXIT_FAILED, EXIT_REFUSED, complain};
 use crate::config::Environment;
@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::Level;
 
@@ -22,14 +23,11 @@ pub fn run(args: &RunArgs) -> ExitCode {
     let Some((loaded, _)) = load(&args.config, Environment::Of(&variable)) else {
         return EXIT_REFUSED.into();
     };
-    start_log(args);
+    start_log(&args.log);
     if loaded.plan.sources.iter().any(|node| node.kind == "stdin") && io::stdin().is_terminal() {
         complain("evaltrail: waiting for Livebook's log on standard input; end it by Ctrl-D\n");
     }
-    let threads = std::thread::available_parallelism().map_or(THREADS_MIN, usize::from);
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let runtime = builder.worker_threads(threads.clamp(THREADS_MIN, THREADS_MAX)).enable_all().build();
-    let runtime = match runtime {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(e) => {
             tracing::error!("can't start: {e}");
@@ -40,6 +38,13 @@ pub fn run(args: &RunArgs) -> ExitCode {
     // A thread may be stuck in a read or a write that never ends; the process ends without it.
     runtime.shutdown_timeout(Duration::ZERO);
     code
+}
+
+/// What components run on.
+pub fn runtime() -> io::Result<Runtime> {
+    let threads = std::thread::available_parallelism().map_or(THREADS_MIN, usize::from);
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(threads.clamp(THREADS_MIN, THREADS_MAX)).enable_all().build()
 }
 
 async fn run_plan(plan: &Plan, args: &RunArgs) -> ExitCode {
@@ -98,6 +103,13 @@ fn signals() -> io::Result<(impl Future<Output = ()>, impl Future<Output = ()>)>
     Ok((stop, abort))
 }
 
+/// The first SIGTERM or SIGINT.
+pub fn first_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    Ok(async move { either(&mut term, &mut int).await })
+}
+
 async fn either(term: &mut Signal, int: &mut Signal) {
     tokio::select! {
         _ = term.recv() => {}
@@ -105,7 +117,8 @@ async fn either(term: &mut Signal, int: &mut Signal) {
     }
 }
 
-fn start_log(args: &RunArgs) {
+/// Starts evaltrail's own log.
+pub fn start_log(args: &LogArgs) {
     let level = match (args.quiet, args.verbose) {
         (true, _) => Level::ERROR,
         (_, true) => Level::DEBUG,

@@ -73,6 +73,7 @@ pub static TRANSFORMS: &[Entry<dyn TransformConfig>] = &[
 pub static SINKS: &[Entry<dyn SinkConfig>] = &[
     sink::<sinks::console::Console>("console", "writes to standard output or standard error"),
     sink::<sinks::file::File>("file", "writes to files, rotated and synced"),
+    sink::<sinks::http::Http>("http", "sends requests, repeats and halves them, keeps what is refused"),
     sink::<sinks::blackhole::Blackhole>("blackhole", "takes everything and keeps nothing but the count"),
 ];
 

@@ -4,6 +4,8 @@ use super::BoxFuture;
 use super::clock::now_ms;
 use super::meter::Meter;
 use super::queue::{Outlet, Queued};
+use super::rejects::Rejects;
+use super::requests::{Policy, RequestDriver, RequestSink, Shipper};
 use super::retry::Backoff;
 use super::sink::{Sink, WriteError};
 use crate::event::{Event, Verdict};
@@ -32,6 +34,8 @@ pub struct SinkContext {
     pub queue: Outlet,
     /// Its counters.
     pub meter: Arc<Meter>,
+    /// Where to put what its receiver refuses.
+    pub rejects: Rejects,
 }
 
 /// A sink that is ready to run.
@@ -46,6 +50,8 @@ pub struct SinkTask {
 pub enum Work {
     /// It writes one batch after the other.
     Writing(Box<dyn Sink>),
+    /// It sends requests, several at a time.
+    Requests(Arc<dyn RequestSink>, Policy),
 }
 
 impl Work {
@@ -54,13 +60,23 @@ impl Work {
         Work::Writing(Box::new(sink))
     }
 
+    /// Of a sink that sends requests.
+    pub fn requests(sink: impl RequestSink + 'static, policy: Policy) -> Work {
+        Work::Requests(Arc::new(sink), policy)
+    }
+
     /// What runs it.
     pub fn task(self, cx: SinkContext) -> SinkTask {
         match self {
             Work::Writing(sink) => {
-                let SinkContext { id, queue, meter } = cx;
+                let SinkContext { id, queue, meter, .. } = cx;
                 let blocks = sink.blocks();
                 SinkTask { blocks, run: Box::pin(SinkDriver { id, sink, queue, meter }.run()) }
+            }
+            Work::Requests(sink, policy) => {
+                let SinkContext { id, queue, meter, rejects } = cx;
+                let shipper = Shipper { id, sink, policy, rejects, meter };
+                SinkTask { blocks: false, run: Box::pin(RequestDriver { shipper, queue }.run()) }
             }
         }
     }

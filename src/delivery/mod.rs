@@ -4,6 +4,7 @@
 //! Everything in between is here, and knows no concrete source or sink.
 
 pub mod clock;
+mod dead_letters;
 pub mod disk;
 mod drive;
 mod emitter;
@@ -12,10 +13,13 @@ mod ledger;
 mod meter;
 mod progress;
 mod queue;
+mod rejects;
+mod requests;
 mod retry;
 mod shutdown;
 mod sink;
 
+pub use dead_letters::{DeadLetters, read_letter, take_out};
 pub use drive::{Ended, SinkContext, SinkTask, Work};
 pub use emitter::{Emission, Emitter, Receipt};
 pub use intake::{Intake, Told};
@@ -23,6 +27,8 @@ pub use ledger::{Ledger, Noted};
 pub use meter::{Meter, Totals};
 pub use progress::{Position, Progress};
 pub use queue::{Inlet, Limits, Outlet, Queued, WhenFull, queue};
+pub use rejects::{REJECTED, Rejects};
+pub use requests::{Failure, Policy, Request, RequestSink, SendError};
 pub use retry::Backoff;
 pub use shutdown::{Shutdown, ShutdownTrigger};
 pub use sink::{Sink, WriteError};

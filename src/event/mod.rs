@@ -13,6 +13,6 @@ mod record;
 pub use batch::{Batch, Drops, Reason};
 pub use demand::Demand;
 pub use invalid::Invalid;
-pub use origin::{Origin, Stream, fingerprint};
+pub use origin::{Origin, Refusal, Stream, fingerprint};
 pub use receipt::{Acks, Share, Verdict};
 pub use record::{Event, Names, Place};

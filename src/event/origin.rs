@@ -15,9 +15,22 @@ pub struct Stream {
     pub container: Option<String>,
     /// IP address of whoever sent it, where it came over a network: `%peer`.
     pub peer: Option<String>,
+    /// Why a sink has rejected this record; then it stands in a stream of its own.
+    pub refusal: Option<Refusal>,
     /// What tells this stream from others of the same source, the same after a restart where the source can know it:
     /// a file's fingerprint. Part of `%id`.
     pub fingerprint: u64,
+}
+
+/// Why a sink could not get rid of a record.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// `refused` by the receiver, or `given_up` after as many attempts as there may be: `%reject_reason`.
+    pub reason: String,
+    /// The status of the answer, where there was one: `%reject_status`.
+    pub status: Option<u16>,
+    /// What the receiver said, or why there was no answer: `%reject_answer`.
+    pub answer: String,
 }
 
 /// Where one record was read, and when. Cheap to clone.

@@ -3,6 +3,7 @@
 pub mod blackhole;
 pub mod console;
 pub mod file;
+pub mod http;
 
 use crate::delivery::Work;
 use crate::event::Invalid;

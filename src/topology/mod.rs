@@ -1,10 +1,12 @@
 //! From plan to running pipeline: wiring, driving, shutdown. Knows no TOML.
 
 mod plan;
+mod replay;
 mod run;
 mod segment;
 mod wire;
 
 pub use plan::{Node, OutputId, Plan, QUEUE_KIB_MAX};
+pub use replay::{ReplayError, Replayed, replay};
 pub use run::{Outcome, Pipeline};
 pub use wire::{RunMode, Unbuildable};

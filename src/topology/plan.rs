@@ -4,7 +4,7 @@ use crate::delivery::Limits;
 use crate::sinks::SinkConfig;
 use crate::sources::SourceConfig;
 use crate::transforms::TransformConfig;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Bytes that the queue in front of a component holds at most, in KiB.
@@ -56,7 +56,15 @@ pub struct Plan {
     pub data_dir: Option<PathBuf>,
 }
 
+/// Where checkpoints are kept unless `data_dir` says otherwise.
+const DATA_DIR: &str = "/var/lib/evaltrail";
+
 impl Plan {
+    /// Where checkpoints, buffers and dead letters are kept.
+    pub fn data_dir(&self) -> &Path {
+        self.data_dir.as_deref().unwrap_or(Path::new(DATA_DIR))
+    }
+
     /// Ids of all components, sorted.
     pub fn ids(&self) -> Vec<&str> {
         let sources = self.sources.iter().map(|node| node.id.as_str());

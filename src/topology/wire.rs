@@ -3,7 +3,8 @@
 use super::plan::{Node, OutputId, Plan};
 use super::segment::{Segment, Stage, Target};
 use crate::delivery::{
-    Emitter, Inlet, Limits, Meter, Outlet, Shutdown, SinkContext, SinkTask, SourceContext, WhenFull, queue,
+    DeadLetters, Emitter, Inlet, Limits, Meter, Outlet, REJECTED, Rejects, Shutdown, SinkContext, SinkTask,
+    SourceContext, WhenFull, queue,
 };
 use crate::event::{Demand, Invalid};
 use crate::sources::{FAULTS, Task};
@@ -11,8 +12,6 @@ use crate::transforms::TransformConfig;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Where checkpoints are kept unless `data_dir` says otherwise.
-const DATA_DIR: &str = "/var/lib/evaltrail";
 /// How much waits in front of a segment: a queue between two tasks, not a buffer for slow sinks.
 const SEGMENT_LIMITS: Limits = Limits { events_max: 10_000, kib_max: 4 * 1024, when_full: WhenFull::Block };
 
@@ -61,7 +60,8 @@ pub fn wire(plan: &Plan, shutdown: &Shutdown, mode: RunMode) -> Result<Wired, Un
     let mut sinks = Vec::new();
     for (node, queue) in plan.sinks.iter().zip(queues) {
         let work = node.config.build().map_err(|why| Unbuildable { id: node.id.clone(), why })?;
-        sinks.push(work.task(SinkContext { id: node.id.clone(), queue, meter: wiring.meter(&node.id) }));
+        let (id, meter, rejects) = (node.id.clone(), wiring.meter(&node.id), wiring.rejects(&node.id));
+        sinks.push(work.task(SinkContext { id, queue, meter, rejects }));
     }
     let mut sources = Vec::new();
     for node in &plan.sources {
@@ -74,7 +74,7 @@ pub fn wire(plan: &Plan, shutdown: &Shutdown, mode: RunMode) -> Result<Wired, Un
             shutdown: shutdown.clone(),
             demand: demand_on(plan, &OutputId { component: node.id.clone(), port: None }),
             meter,
-            data_dir: plan.data_dir.clone().unwrap_or_else(|| DATA_DIR.into()),
+            data_dir: plan.data_dir().to_owned(),
             once: mode.once,
         };
         let task = node.config.build(cx).map_err(|why| Unbuildable { id: node.id.clone(), why })?;
@@ -127,6 +127,15 @@ impl Wiring<'_> {
             Target::Stage(_) => None,
         };
         self.targets(id, port).into_iter().filter_map(inlet).collect()
+    }
+
+    /// Where the events go that the receiver of a sink refuses.
+    fn rejects(&self, id: &str) -> Rejects {
+        let consumers = self.queues(id, Some(REJECTED));
+        if consumers.is_empty() {
+            return Rejects::DeadLetters(Arc::new(DeadLetters::new(self.plan.data_dir(), id)));
+        }
+        Rejects::Port(format!("{id}.{REJECTED}"), consumers)
     }
 
     /// Cuts the transforms into segments: one that a single transform feeds runs in that one's segment.

@@ -2,7 +2,7 @@
 //!
 //! | option | meaning | default |
 //! |---|---|---|
-//! | `keys` | an array of names, or one comma-separated string as in `LIVEBOOK_LOG_METADATA`; origin keys (`%source`, `%file`, `%container`, `%offset`, `%received`, `%id`) are added to the metadata under their name without the sign | `["users", "session_mode", "code", "event"]` |
+//! | `keys` | an array of names, or one comma-separated string as in `LIVEBOOK_LOG_METADATA`; origin keys (`%source`, `%file`, `%container`, `%peer`, `%offset`, `%received`, `%id`; behind the port `rejected` of a sink `%reject_reason`, `%reject_status`, `%reject_answer`) are added to the metadata under their name without the sign | `["users", "session_mode", "code", "event"]` |
 //! | `user_fields` | what is kept of each user, of `id`, `name`, `email`, in this order | all three |
 //! | `rename` | a table of new names for keys | none |
 //! | `message` | whether `message` is kept | `true` |
@@ -66,7 +66,18 @@ impl UserField {
 }
 
 const ALL_FIELDS: [UserField; 3] = [UserField::Id, UserField::Name, UserField::Email];
-const ORIGIN_KEYS: [&str; 7] = ["%source", "%file", "%container", "%peer", "%offset", "%received", "%id"];
+const ORIGIN_KEYS: [&str; 10] = [
+    "%source",
+    "%file",
+    "%container",
+    "%peer",
+    "%offset",
+    "%received",
+    "%id",
+    "%reject_reason",
+    "%reject_status",
+    "%reject_answer",
+];
 
 impl Default for MetadataProjection {
     fn default() -> MetadataProjection {
@@ -208,23 +219,31 @@ impl Projector {
 /// Adds an origin key to the metadata, where the record's origin has it.
 fn add_origin(event: &mut Event, key: &str) {
     let origin = event.origin().clone();
+    let refusal = origin.stream().refusal.as_ref();
     let text = match key {
         "%source" => Some(origin.stream().source.clone()),
         "%file" => origin.stream().file.clone(),
         "%container" => origin.stream().container.clone(),
         "%peer" => origin.stream().peer.clone(),
         "%id" => Some(origin.id()),
+        "%reject_reason" => refusal.map(|refusal| refusal.reason.clone()),
+        "%reject_answer" => refusal.map(|refusal| refusal.answer.clone()),
         "%received" => i64::try_from(origin.received_ms())
             .ok()
             .and_then(DateTime::from_timestamp_millis)
             .map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true)),
         _ => None,
     };
+    let number = match key {
+        "%offset" => Some(origin.offset()),
+        "%reject_status" => refusal.and_then(|refusal| refusal.status).map(u64::from),
+        _ => None,
+    };
     let name = key.trim_start_matches('%');
     if let Some(text) = text {
         event.set(Place::Metadata, name, |out| quote_into(text.as_bytes(), out));
-    } else if key == "%offset" {
-        event.set(Place::Metadata, name, |out| out.extend_from_slice(origin.offset().to_string().as_bytes()));
+    } else if let Some(number) = number {
+        event.set(Place::Metadata, name, |out| out.extend_from_slice(number.to_string().as_bytes()));
     }
 }
 

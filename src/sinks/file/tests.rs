@@ -34,6 +34,7 @@ impl Folder {
         let options = options.replace('@', self.0.to_str().unwrap());
         match toml::from_str::<File>(&options).unwrap().build().unwrap() {
             Work::Writing(sink) => sink,
+            Work::Requests(..) => unreachable!(),
         }
     }
 

@@ -56,9 +56,8 @@ impl Reader {
         let stream = Stream {
             source: self.id.clone(),
             file: Some(file.path.to_string_lossy().into_owned()),
-            container: None,
-            peer: None,
             fingerprint: file.tail.fingerprint,
+            ..Stream::default()
         };
         let progress = Arc::clone(&file.progress);
         self.send(Piece::Open { key, stream, progress, after })

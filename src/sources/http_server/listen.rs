@@ -1,11 +1,13 @@
 //! Listening: one task for each connection, at most as many as are allowed.
 
 use super::HttpServer;
+use super::auth::Guard;
 use super::connection::{self, Limits};
 use super::site::{Site, first_request};
 use super::tasks::Tasks;
 use crate::codec::Settings;
 use crate::delivery::{SourceContext, clock};
+use crate::net::Auth;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,7 +24,8 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 /// Runs a server until it is stopped, and every request that it has begun is answered.
 pub async fn run(cx: SourceContext, options: HttpServer, settings: Settings) -> Result<(), String> {
     let tls = options.tls.as_ref().map(|tls| tls.acceptor()).transpose()?;
-    let guard = options.auth.as_ref().map(|auth| auth.guard()).transpose().map_err(|e| e.message)?;
+    let credentials = options.auth.as_ref().map(Auth::credentials).transpose().map_err(|e| e.message)?;
+    let guard = credentials.as_ref().map(Guard::new);
     let address = options.address.0;
     let listener = TcpListener::bind(address).await.map_err(|e| cannot_listen(address, &e))?;
     let bound = listener.local_addr().unwrap_or(address);

@@ -63,7 +63,7 @@ use super::{SourceConfig, Task};
 use crate::codec::{Decoding, RecordBytes, Settings};
 use crate::delivery::SourceContext;
 use crate::event::Invalid;
-use auth::Auth;
+use crate::net::Auth;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -205,7 +205,7 @@ impl SourceConfig for HttpServer {
             return Err(Invalid::new("path", "a path begins with `/` and has no query").help(help));
         }
         if let Some(auth) = &self.auth {
-            auth.guard()?;
+            auth.credentials()?;
         }
         self.tls.as_ref().map_or(Ok(()), Tls::check)
     }

@@ -29,9 +29,8 @@ fn origin() -> Origin {
     let stream = Stream {
         source: "livebook".into(),
         file: Some("/log/a.log".into()),
-        container: None,
-        peer: None,
         fingerprint: 1,
+        ..Stream::default()
     };
     Origin::new(Arc::new(stream), 7, RECEIVED_MS)
 }

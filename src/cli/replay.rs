@@ -1,0 +1,80 @@
+//! `evaltrail replay`.
+
+use super::args::ReplayArgs;
+use super::load::{load, variable};
+use super::run::{first_signal, runtime, start_log};
+use super::{EXIT_FAILED, EXIT_REFUSED, complain};
+use crate::config::Environment;
+use crate::topology::{ReplayError, Replayed, replay};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Sends dead letters again.
+pub fn run(args: &ReplayArgs) -> ExitCode {
+    let Some((loaded, _)) = load(&args.config, Environment::Of(&variable)) else {
+        return EXIT_REFUSED.into();
+    };
+    start_log(&args.log);
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            complain(&format!("evaltrail: can't start: {e}\n"));
+            return EXIT_FAILED.into();
+        }
+    };
+    let done = runtime.block_on(async {
+        let stop = first_signal()?;
+        Ok(replay(&loaded.plan, &args.sink, &args.file, stop).await)
+    });
+    runtime.shutdown_timeout(Duration::ZERO);
+    let file = args.file.display();
+    match done {
+        Err(e) => {
+            let e: std::io::Error = e;
+            complain(&format!("evaltrail: can't listen for signals: {e}\n"));
+            EXIT_FAILED.into()
+        }
+        Ok(Ok(replayed)) => {
+            tell(&replayed, args);
+            if replayed.left > 0 {
+                complain(&format!("{file} still holds {}\n", lines(replayed.left)));
+            }
+            let is_done = replayed.rejected == 0 && replayed.left == 0;
+            if is_done { ExitCode::SUCCESS } else { EXIT_FAILED.into() }
+        }
+        Ok(Err(ReplayError::NotTakenOut(replayed, e))) => {
+            tell(&replayed, args);
+            complain(&format!("evaltrail: what is delivered can't be taken out of {file}: {e}; "));
+            complain("sent again, it would come twice\n");
+            EXIT_FAILED.into()
+        }
+        Ok(Err(ReplayError::Unreadable(e))) => refuse(&format!("can't read {file}: {e}")),
+        Ok(Err(ReplayError::Unbuildable(unbuildable))) => {
+            refuse(&format!("can't start `{}`: {}", unbuildable.id, unbuildable.why))
+        }
+        Ok(Err(ReplayError::NoSuchSink)) => {
+            let ids: Vec<String> = loaded.plan.sinks.iter().map(|node| format!("`{}`", node.id)).collect();
+            refuse(&format!("the config has no sink `{}`; its sinks are {}", args.sink, ids.join(", ")))
+        }
+    }
+}
+
+fn refuse(why: &str) -> ExitCode {
+    complain(&format!("evaltrail: {why}\n"));
+    EXIT_REFUSED.into()
+}
+
+fn tell(replayed: &Replayed, args: &ReplayArgs) {
+    let Replayed { delivered, rejected, unreadable, unreadable_total, .. } = replayed;
+    for (number, why) in unreadable {
+        complain(&format!("{}:{number}: no dead letter: {why}\n", args.file.display()));
+    }
+    if *unreadable_total > unreadable.len() as u64 {
+        complain(&format!("{unreadable_total} lines in all are no dead letters\n"));
+    }
+    complain(&format!("delivered to `{}`: {delivered}; rejected again: {rejected}\n", args.sink));
+}
+
+fn lines(count: u64) -> String {
+    format!("{count} line{}", if count == 1 { "" } else { "s" })
+}

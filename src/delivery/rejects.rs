@@ -1,0 +1,91 @@
+//! Where events go that a receiver refuses for good: the port `rejected`, or a file of dead letters.
+
+use super::dead_letters::DeadLetters;
+use super::queue::Inlet;
+use super::retry::Backoff;
+use super::{BoxFuture, clock};
+use crate::event::{Acks, Batch, Event, Origin, Refusal};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The port that rejected events leave by.
+pub const REJECTED: &str = "rejected";
+
+const RETRY_INITIAL: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// Takes what was rejected.
+pub enum Rejects {
+    /// Somebody consumes the port of this name.
+    Port(String, Vec<Inlet>),
+    /// Nobody does.
+    DeadLetters(Arc<DeadLetters>),
+}
+
+impl Rejects {
+    /// Where to look for rejected events, for a message.
+    pub fn place(&self) -> String {
+        match self {
+            Rejects::Port(name, _) => format!("by the consumers of `{name}`"),
+            Rejects::DeadLetters(letters) => format!("in {}", letters.path().display()),
+        }
+    }
+
+    /// Takes `events`, and comes back when they are safe. True where they stay here, on the disk; false where somebody
+    /// else has them now, and answers for them to `acks`.
+    pub fn take<'a>(
+        &'a self,
+        events: &'a [Event],
+        refusal: &'a Refusal,
+        acks: impl Fn() -> Acks + Send + Sync + 'a,
+    ) -> BoxFuture<'a, bool> {
+        Box::pin(async move {
+            match self {
+                Rejects::Port(_, consumers) => {
+                    let events: Vec<Event> = events.iter().map(|event| marked(event, refusal)).collect();
+                    for consumer in consumers {
+                        consumer.send(Batch::new(events.clone(), clock::now_ms(), acks())).await;
+                    }
+                    false
+                }
+                Rejects::DeadLetters(letters) => {
+                    keep(letters, events, refusal).await;
+                    true
+                }
+            }
+        })
+    }
+}
+
+/// The event, which says why it was rejected.
+fn marked(event: &Event, refusal: &Refusal) -> Event {
+    let mut event = event.clone();
+    let origin = event.origin();
+    let mut stream = origin.stream().clone();
+    stream.refusal = Some(refusal.clone());
+    let (offset, received_ms) = (origin.offset(), origin.received_ms());
+    event.set_origin(Origin::new(Arc::new(stream), offset, received_ms));
+    event
+}
+
+/// Writes letters until it works: what is rejected is not lost.
+async fn keep(letters: &Arc<DeadLetters>, events: &[Event], refusal: &Refusal) {
+    let mut text = Vec::new();
+    for event in events {
+        letters.write(event, refusal, clock::now_ms(), &mut text);
+    }
+    let text: Arc<[u8]> = text.into();
+    let mut backoff = Backoff::new(RETRY_INITIAL, RETRY_MAX);
+    loop {
+        let (writer, bytes) = (Arc::clone(letters), Arc::clone(&text));
+        let written = tokio::task::spawn_blocking(move || writer.append(&bytes)).await;
+        let why = match written {
+            Ok(Ok(())) => return,
+            Ok(Err(trouble)) => trouble.0,
+            Err(e) => e.to_string(),
+        };
+        let wait = backoff.next_wait();
+        tracing::error!(retry_in_ms = wait.as_millis() as u64, "can't keep a rejected event: {why}");
+        tokio::time::sleep(wait).await;
+    }
+}

@@ -1,0 +1,95 @@
+//! What an answer, or none, means.
+
+use crate::delivery::{Failure, SendError};
+use chrono::DateTime;
+use hyper::header::{HeaderMap, LOCATION, RETRY_AFTER};
+use std::error::Error;
+use std::time::Duration;
+
+/// What an answer with this status means; none where the events are delivered.
+pub fn judge(status: u16, headers: &HeaderMap, answer: String, now_ms: u64) -> Result<(), SendError> {
+    let named = named(status);
+    let failure = |why: String| Failure {
+        why,
+        status: Some(status),
+        answer: answer.clone(),
+        retry_after: retry_after(headers, now_ms),
+    };
+    match status {
+        200..=299 => Ok(()),
+        400 | 413 | 422 => Err(SendError::Data(failure(format!("the server answers {named}")))),
+        408 | 425 | 429 | 500.. => Err(SendError::Transient(failure(format!("the server answers {named}")))),
+        300..=399 => {
+            let to = headers.get(LOCATION).and_then(|to| to.to_str().ok()).map(without_secrets);
+            let to = to.map(|to| format!(" to {to}")).unwrap_or_default();
+            let why = format!("the server answers {named}{to}; requests are not redirected: change `uri`");
+            Err(SendError::Setup(failure(why)))
+        }
+        _ => {
+            let advice = match status {
+                401 | 403 => "check `auth`, and what its user may do",
+                404 => "check the path of `uri`",
+                405 => "check `method` and the path of `uri`",
+                407 => "check the user in the variable of the proxy",
+                415 => "check `framing`, `encoding`, `compression`, and the header `content-type`",
+                _ => "check `uri` and what the server expects",
+            };
+            Err(SendError::Setup(failure(format!("the server answers {named}; {advice}"))))
+        }
+    }
+}
+
+/// A status with its name.
+fn named(status: u16) -> String {
+    let known = hyper::StatusCode::from_u16(status).ok();
+    match known.and_then(|status| status.canonical_reason()) {
+        Some(name) => format!("{status} {name}"),
+        None => status.to_string(),
+    }
+}
+
+/// An address without the part that may hold a token.
+fn without_secrets(address: &str) -> String {
+    let address = address.split(['?', '#']).next().unwrap_or_default();
+    match address.split_once("://") {
+        Some((scheme, rest)) => {
+            let host = rest.split('/').next().unwrap_or_default();
+            let user = host.rfind('@').map_or(0, |at| at + 1);
+            format!("{scheme}://{}", rest.get(user..).unwrap_or_default())
+        }
+        None => address.to_owned(),
+    }
+}
+
+/// `Retry-After`, in seconds or as a date.
+fn retry_after(headers: &HeaderMap, now_ms: u64) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(secs) = text.parse::<u64>() {
+        return Some(Duration::from_secs(secs));
+    }
+    let date = DateTime::parse_from_rfc2822(text).ok()?.timestamp_millis();
+    Some(Duration::from_millis(u64::try_from(date).ok()?.saturating_sub(now_ms)))
+}
+
+/// What it means that there is no answer.
+pub fn no_answer(error: &reqwest::Error, timeout: Duration) -> SendError {
+    // The innermost reason is what a person can do something about.
+    let mut reason = error.to_string();
+    let mut inner: Option<&(dyn Error + 'static)> = error.source();
+    while let Some(error) = inner {
+        reason = error.to_string();
+        inner = error.source();
+    }
+    let why = if error.is_timeout() {
+        format!("no answer within {} s", timeout.as_secs_f64())
+    } else if error.is_connect() {
+        format!("can't connect: {reason}")
+    } else {
+        format!("the connection has failed: {reason}")
+    };
+    let failure = Failure { why, ..Failure::default() };
+    match error.is_connect() && reason.contains("certificate") {
+        true => SendError::Setup(failure),
+        false => SendError::Transient(failure),
+    }
+}
