@@ -9,14 +9,17 @@
 //! retries are drawn anew in each run.
 
 mod components;
+mod sinks;
 mod world;
 
 use crate::dice::{Dice, number, seeds};
-use components::{Fate, Heard, SourceEnd};
+use crate::harness::TempDir;
+use components::{Heard, SourceEnd};
 use evaltrail::delivery::{Meter, Totals, WhenFull};
 use evaltrail::event::Verdict;
 use evaltrail::sources::FAULTS;
 use evaltrail::topology::{Outcome, Pipeline, RunMode};
+use sinks::Fate;
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -42,7 +45,8 @@ impl Run {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let mut traces = Traces::default();
-        let plan = world.plan(from, calm, &mut traces);
+        let folder = TempDir::new();
+        let plan = world.plan(from, calm, &mut traces, folder.path());
         let (outcome, meters) = runtime.block_on(async {
             let pipeline = Pipeline::start(&plan, RunMode::default()).map_err(|e| e.why).unwrap();
             let meters: BTreeMap<String, Arc<Meter>> = pipeline.meters().clone();

@@ -1,11 +1,9 @@
 //! Sources, transforms and sinks that behave as the seed says, and write down what they saw.
 
 use super::world::{Item, Kind, Step};
-use crate::dice::Dice;
 use bytes::Bytes;
-use evaltrail::delivery::{BoxFuture, Emission, Receipt, Sink, SourceContext, Work, WriteError};
+use evaltrail::delivery::{Emission, Receipt, SourceContext};
 use evaltrail::event::{Acks, Batch, Demand, Event, Invalid, Origin, Stream, Verdict};
-use evaltrail::sinks::SinkConfig;
 use evaltrail::sources::{SourceConfig, Task};
 use evaltrail::transforms::{Ports, Transform, TransformConfig};
 use std::collections::{BTreeMap, VecDeque};
@@ -58,7 +56,8 @@ async fn play(
     heard: Heard,
 ) -> Result<(), String> {
     let room = Arc::new(Semaphore::new(in_flight));
-    let stream = Arc::new(Stream { source: cx.id.clone(), fingerprint: 7, ..Stream::default() });
+    let fingerprint = cx.id.bytes().map(u64::from).sum();
+    let stream = Arc::new(Stream { source: cx.id.clone(), fingerprint, ..Stream::default() });
     let make = |items: &[Item]| items.iter().map(|item| event(item, &stream)).collect();
     for step in before {
         // What was delivered before the restart is shown again to whoever remembers records.
@@ -220,116 +219,5 @@ impl Worker {
             batch.acks.join(acks);
             batch.events.push(event);
         }
-    }
-}
-
-/// What a sink does once, at a certain operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// Its reader goes away.
-    Gone,
-    /// It panics.
-    Panic,
-    /// From then on it never works again, and never says that it won't.
-    Stuck,
-}
-
-/// How a sink behaves.
-#[derive(Clone, Copy, Debug)]
-pub struct Manner {
-    pub seed: u64,
-    /// Failures that pass, of a hundred operations.
-    pub transient: u64,
-    /// Failures for good, likewise.
-    pub permanent: u64,
-    /// An operation takes up to so many milliseconds.
-    pub slow_ms: u64,
-    /// What happens at its operation of this number.
-    pub fate: Option<(u64, Fate)>,
-}
-
-/// What a sink has made durable, by number, in order; and how many events it refused.
-#[derive(Debug, Default)]
-pub struct Kept {
-    pub numbers: Vec<u64>,
-    pub refused: u64,
-}
-
-/// A sink that keeps what was written once it was flushed.
-pub struct Keeper {
-    pub manner: Manner,
-    pub kept: Arc<Mutex<Kept>>,
-}
-
-impl SinkConfig for Keeper {
-    fn build(&self) -> Result<Work, Invalid> {
-        let Keeper { manner, kept } = self;
-        let dice = Dice::new(manner.seed);
-        Ok(Work::writing(Keeping {
-            manner: *manner,
-            kept: Arc::clone(kept),
-            dice,
-            operations: 0,
-            written: Vec::new(),
-        }))
-    }
-}
-
-struct Keeping {
-    manner: Manner,
-    kept: Arc<Mutex<Kept>>,
-    dice: Dice,
-    operations: u64,
-    /// Not flushed yet.
-    written: Vec<u64>,
-}
-
-impl Keeping {
-    async fn operate(&mut self) -> Result<(), WriteError> {
-        let Manner { transient, permanent, slow_ms, fate, .. } = self.manner;
-        self.operations += 1;
-        if slow_ms > 0 {
-            tokio::time::sleep(Duration::from_millis(self.dice.within(0..=slow_ms))).await;
-        }
-        match fate.filter(|(at, _)| self.operations >= *at) {
-            Some((_, Fate::Gone)) => return Err(WriteError::Gone),
-            Some((_, Fate::Panic)) => resume_unwind(Box::new("the script says so")),
-            Some((_, Fate::Stuck)) => return Err(WriteError::Transient("stuck".to_owned())),
-            None => {}
-        }
-        if self.dice.chance(transient) {
-            return Err(WriteError::Transient("not now".to_owned()));
-        }
-        match self.dice.chance(permanent) {
-            true => Err(WriteError::Permanent("never".to_owned())),
-            false => Ok(()),
-        }
-    }
-}
-
-impl Sink for Keeping {
-    fn write<'a>(&'a mut self, events: &'a [Event]) -> BoxFuture<'a, Result<(), WriteError>> {
-        Box::pin(async move {
-            let done = self.operate().await;
-            match &done {
-                Ok(()) => self.written.extend(events.iter().map(|event| event.origin().offset())),
-                Err(WriteError::Permanent(_)) => self.kept.lock().unwrap().refused += events.len() as u64,
-                Err(_) => {}
-            }
-            done
-        })
-    }
-
-    fn flush(&mut self) -> BoxFuture<'_, Result<(), WriteError>> {
-        Box::pin(async move {
-            let done = self.operate().await;
-            let mut kept = self.kept.lock().unwrap();
-            match &done {
-                Ok(()) => kept.numbers.append(&mut self.written),
-                Err(WriteError::Permanent(_)) => kept.refused += self.written.drain(..).len() as u64,
-                Err(_) => {}
-            }
-            done
-        })
     }
 }

@@ -1,6 +1,7 @@
 //! A random pipeline, and a model of where each of its events has to arrive.
 
-use super::components::{Fate, Heard, Keeper, Kept, Manner, Player, SourceEnd, Way};
+use super::components::{Heard, Player, SourceEnd, Way};
+use super::sinks::{Fate, Keeper, Kept, Manner};
 use crate::dice::Dice;
 use evaltrail::delivery::{Limits, WhenFull};
 use evaltrail::sinks::SinkConfig;
@@ -9,6 +10,7 @@ use evaltrail::topology::{Node, OutputId, Plan, QUEUE_KIB_MAX};
 use evaltrail::transforms::TransformConfig;
 use evaltrail::transforms::legacy_message::LegacyMessage;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -128,6 +130,11 @@ impl World {
             2..=3 => Stop::Drain(after),
             _ => Stop::Never,
         };
+        // Nobody reads what a receiver of requests gets.
+        for manner in sinks.iter_mut().map(|sink| &mut sink.manner).filter(|manner| manner.requests.is_some())
+        {
+            manner.fate = manner.fate.filter(|(_, fate)| *fate != Fate::Gone);
+        }
         // A good part of the runs is calm: the books have to balance there.
         if dice.chance(40) {
             sinks.iter_mut().for_each(|sink| sink.manner.fate = None);
@@ -140,14 +147,14 @@ impl World {
     }
 
     /// The plan to run, from given steps on; its sources and sinks leave their traces. `calm`: nothing fails.
-    pub fn plan(&self, from: &[usize], calm: bool, traces: &mut Traces) -> Plan {
+    pub fn plan(&self, from: &[usize], calm: bool, traces: &mut Traces, folder: &Path) -> Plan {
         let endless = Limits { events_max: 10_000, kib_max: QUEUE_KIB_MAX, when_full: WhenFull::Block };
         let mut plan = Plan {
             sources: Vec::new(),
             transforms: Vec::new(),
             sinks: Vec::new(),
             shutdown_timeout: Duration::from_secs(60),
-            data_dir: None,
+            data_dir: Some(folder.to_owned()),
         };
         for (at, sketch) in self.sources.iter().enumerate() {
             let heard = Heard::default();
@@ -298,6 +305,7 @@ impl SinkSketch {
             permanent: dice.pick(&[0, 0, 0, 20]),
             slow_ms: dice.pick(&[0, 0, 3, 2_000]),
             fate,
+            requests: dice.chance(50).then(|| dice.within(1..=4) as usize),
         };
         let limits = Limits {
             events_max: dice.pick(&[1, 10, 10_000]),
