@@ -124,6 +124,8 @@ pub enum Preset {
     Stdin,
     /// Log files in, files out
     File,
+    /// Other shippers post to us, and we to a SIEM
+    Http,
     /// The logs that Docker keeps of its containers
     Docker,
     /// The logs that the kubelet keeps of its pods

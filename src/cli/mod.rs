@@ -47,6 +47,7 @@ fn preset(preset: Preset) -> &'static str {
     match preset {
         Preset::Stdin => EMBEDDED,
         Preset::File => include_str!("../../configs/files.toml"),
+        Preset::Http => include_str!("../../configs/http.toml"),
         Preset::Docker => include_str!("../../configs/docker.toml"),
         Preset::Kubernetes => include_str!("../../configs/kubernetes.toml"),
         Preset::Demo => include_str!("../../configs/demo.toml"),

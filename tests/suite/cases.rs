@@ -84,7 +84,9 @@ fn the_configs_that_come_with_it_are_valid() {
         files.map(|file| file.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "toml"));
     let mut seen = 0;
     for path in paths {
-        let outcome = validate(path.to_str().unwrap(), &["--deny-warnings"]);
+        let run = Run::new(&["validate", "--deny-warnings", "-c", path.to_str().unwrap()]);
+        let run = run.env("INGEST_TOKEN", "a").env("SIEM_TOKEN", "b").env("SIEM_URI", "http://localhost/");
+        let outcome = run.run();
         assert_eq!(outcome.code, Some(0), "{}: {}", path.display(), outcome.stderr);
         seen += 1;
     }

@@ -13,12 +13,12 @@ use std::sync::Arc;
 const GOOD: &str = "{\"message\":\"good\"}\n";
 
 /// A folder with an authority, and certificates for a server and a client that it has signed.
-struct Papers {
+pub struct Papers {
     dir: TempDir,
 }
 
 impl Papers {
-    fn new() -> Papers {
+    pub fn new() -> Papers {
         let dir = TempDir::new();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         // Where names are the same, a certificate looks as if it had signed itself.
@@ -36,11 +36,11 @@ impl Papers {
         Papers { dir }
     }
 
-    fn path(&self, name: &str) -> String {
+    pub fn path(&self, name: &str) -> String {
         self.dir.path().join(name).display().to_string()
     }
 
-    fn options(&self, more: &str) -> String {
+    pub fn options(&self, more: &str) -> String {
         let (crt, key) = (self.path("server.crt"), self.path("server.key"));
         format!("tls = {{ crt_file = \"{crt}\", key_file = \"{key}\"{more} }}")
     }

@@ -28,6 +28,7 @@ mod file_source;
 mod files;
 mod files_once;
 mod harness;
+mod http_chain;
 mod http_client;
 mod http_limits;
 mod http_server;

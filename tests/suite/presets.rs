@@ -1,7 +1,9 @@
 //! The configs of the repository, each run over a small log of what it is for.
 
 use crate::harness::{Outcome, Run, TempDir, root};
+use crate::http_client::Server;
 use crate::logs::{other_json, twins_json};
+use crate::receiver::{OK, Receiver};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -63,6 +65,30 @@ fn files_are_kept_by_day_and_faults_on_their_own() {
     are_the_two(&written(&dir.path().join("out")));
     run(&dir, "files.toml");
     are_the_two(&written(&dir.path().join("out")));
+}
+
+#[test]
+fn what_is_posted_goes_on_to_a_siem() {
+    let siem = Receiver::start(|_, _| OK);
+    let dir = TempDir::new();
+    let path = root().join("configs/http.toml");
+    let run = Run::new(&["-c", path.to_str().unwrap()])
+        .env("EVALTRAIL_DATA", &dir.path().join("data").display().to_string())
+        .env("INGEST_ADDRESS", "127.0.0.1:0")
+        .env("INGEST_TOKEN", "ingest-token")
+        .env("SIEM_URI", &siem.uri())
+        .env("SIEM_TOKEN", "siem-token");
+    let server = Server::of(run);
+    server.post("", log()).is(401);
+    let reply = server.post("Authorization: Bearer ingest-token\r\n", log()).is(200);
+    assert_eq!(reply.counts(), (5, 0));
+    let received = siem.received();
+    assert!(received.iter().all(|one| one.header("authorization") == Some("Bearer siem-token")));
+    let events: Vec<Value> = received.iter().flat_map(|one| one.events()).collect();
+    are_the_two(&events);
+    assert!(events.iter().all(|event| event["metadata"]["peer"] == "127.0.0.1"));
+    let (said, _) = server.stop();
+    assert!(!said.contains("ingest-token") && !said.contains("siem-token"), "{said}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Every component is documented by an example that works.
 
 use crate::harness::{Outcome, Run, root};
+use crate::receiver::{OK, Receiver};
 use std::collections::BTreeMap;
 use toml::{Table, Value};
 
@@ -82,6 +83,8 @@ fn every_example_is_valid() {
 #[test]
 fn every_example_starts_and_stops() {
     each(|role, name, config| {
+        let receiver = Receiver::start(|_, _| OK);
+        let config = &config.replace("https://siem.example.com/ingest", &receiver.uri());
         // The example of `demo_logs` never ends by itself.
         let mut live = Run::new(&[]).config(config).live();
         live.close_stdin();

@@ -43,7 +43,7 @@
 //! type = "http"
 //! inputs = ["project"]
 //! uri = "https://siem.example.com/ingest"
-//! auth = { strategy = "bearer", token = "${SIEM_TOKEN}" }
+//! auth = { strategy = "bearer", token = "${SIEM_TOKEN:-changeme}" }
 //! compression = "gzip"
 //! framing.method = "newline_delimited"
 //! ```

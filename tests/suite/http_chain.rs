@@ -1,0 +1,117 @@
+//! evaltrail to evaltrail: the `http` sink of one, the `http_server` of another.
+
+use crate::harness::{Run, TIMEOUT, until};
+use crate::http_client::{CONSOLE, Server};
+use crate::http_tls::Papers;
+use std::time::Duration;
+
+/// Sends what comes by standard input to `uri`.
+fn sender(uri: &str, options: &str) -> Run {
+    Run::new(&[]).config(&format!(
+        "data_dir = \"data\"\nshutdown_timeout_secs = 1\n[sources.in]\ntype = \"stdin\"\ndecoding.codec = \"text\"\n\
+         [sinks.next]\ntype = \"http\"\ninputs = [\"in\"]\nuri = \"{uri}\"\nbatch.timeout_secs = 0.05\n\
+         request.retry_initial_backoff_secs = 0.01\n{options}\n"
+    ))
+}
+
+fn numbered(count: usize) -> String {
+    (0..count).map(|number| format!("n{number}\n")).collect()
+}
+
+/// Sends a thousand events, and fails the test unless they arrive as they are.
+#[track_caller]
+fn arrives(server: Server, uri: &str, options: &str) {
+    sender(uri, options).stdin(numbered(1000)).run().exits(0);
+    let (_, events) = server.stop();
+    let messages: Vec<&str> = events.iter().map(|event| event["message"].as_str().unwrap()).collect();
+    assert_eq!(messages.join("\n") + "\n", numbered(1000), "{options}");
+}
+
+#[test]
+fn every_form_of_a_body_is_understood_at_the_other_end() {
+    for options in [
+        "",
+        "framing.method = \"newline_delimited\"",
+        "compression = \"gzip\"",
+        "compression = \"zstd\"\nframing.method = \"newline_delimited\"\nbatch.max_events = 100",
+        "encoding.codec = \"text\"",
+    ] {
+        let server = Server::start("", CONSOLE);
+        let uri = format!("http://{}/", server.address);
+        arrives(server, &uri, options);
+    }
+}
+
+#[test]
+fn who_sends_is_known_by_its_token() {
+    let auth = "auth = { strategy = \"basic\", user = \"ann\", password = \"pass:w\" }";
+    let server = Server::start(auth, CONSOLE);
+    let uri = format!("http://{}/", server.address);
+    let wrong = auth.replace("pass:w", "wrong-one");
+    let mut stranger = sender(&uri, &wrong).live();
+    stranger.write(b"a\n");
+    stranger.says("401 Unauthorized; check `auth`");
+    stranger.signal("TERM");
+    let (status, said) = stranger.wait(TIMEOUT);
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(!said.contains("wrong-one"), "{said}");
+    arrives(server, &uri, auth);
+}
+
+#[test]
+fn both_ends_show_their_certificates() {
+    let papers = Papers::new();
+    let (ca, crt, key) = (papers.path("ca.crt"), papers.path("client.crt"), papers.path("client.key"));
+    let options = papers.options(&format!(", ca_file = \"{ca}\", verify_certificate = true"));
+    let uri = |server: &Server| format!("https://localhost:{}/", server.address.port());
+    let ours = format!("tls = {{ ca_file = \"{ca}\", crt_file = \"{crt}\", key_file = \"{key}\" }}");
+    let server = Server::start(&options, CONSOLE);
+    let to = uri(&server);
+    arrives(server, &to, &ours);
+    // By its address, the name does not fit.
+    let server = Server::start(&papers.options(""), CONSOLE);
+    let to = uri(&server).replace("localhost", "127.0.0.1");
+    arrives(server, &to, &format!("tls = {{ ca_file = \"{ca}\", verify_hostname = false }}"));
+    let server = Server::start(&papers.options(""), CONSOLE);
+    let to = uri(&server).replace("localhost", "127.0.0.1");
+    arrives(server, &to, "tls.verify_certificate = false");
+}
+
+#[test]
+fn a_server_that_nobody_trusts_gets_nothing() {
+    let (papers, others) = (Papers::new(), Papers::new());
+    let server = Server::start(&papers.options(""), CONSOLE);
+    let port = server.address.port();
+    let theirs = format!("tls.ca_file = \"{}\"", others.path("ca.crt"));
+    let ours = format!("tls.ca_file = \"{}\"", papers.path("ca.crt"));
+    let missing = "tls.ca_file = \"none.crt\"";
+    for (host, options, why) in [
+        ("localhost", theirs.as_str(), "invalid peer certificate"),
+        ("127.0.0.1", ours.as_str(), "certificate not valid for name"),
+        ("localhost", missing, "none.crt: can't read certificates: No such file"),
+    ] {
+        let mut sender = sender(&format!("https://{host}:{port}/"), options).live();
+        sender.write(b"a\n");
+        sender.says(why);
+        let said = sender.stderr();
+        assert!(said.lines().all(|line| line.contains("ERROR")), "{said}");
+        sender.signal("TERM");
+        sender.wait(TIMEOUT);
+    }
+    let (_, events) = server.stop();
+    assert_eq!(events.len(), 0);
+}
+
+#[test]
+fn a_server_that_comes_later_gets_everything() {
+    // A port that was free a moment ago.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut sender = sender(&format!("http://{address}/"), "request.retry_max_duration_secs = 0.1").live();
+    sender.write(numbered(10).as_bytes());
+    sender.close_stdin();
+    sender.says("can't connect");
+    let server = Server::start(&format!("address = \"{address}\""), CONSOLE);
+    assert!(until(Duration::from_secs(30), || !sender.is_running()), "{}", sender.stderr());
+    assert!(sender.stderr().contains("delivers again"), "{}", sender.stderr());
+    assert_eq!(server.stop().1.len(), 10);
+}
