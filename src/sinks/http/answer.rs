@@ -93,3 +93,67 @@ pub fn no_answer(error: &reqwest::Error, timeout: Duration) -> SendError {
         false => SendError::Transient(failure),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::header::{HeaderName, HeaderValue};
+
+    fn headers(name: HeaderName, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())])
+    }
+
+    #[test]
+    fn a_receiver_says_when_in_seconds_or_by_a_date() {
+        // 1994-11-06T08:49:37Z, the date of RFC 9110.
+        let date_ms = 784_111_777_000;
+        let after = |text: &str, now_ms| retry_after(&headers(RETRY_AFTER, text), now_ms);
+        assert_eq!(after("120", 0), Some(Duration::from_secs(120)));
+        assert_eq!(
+            after("Sun, 06 Nov 1994 08:49:37 GMT", date_ms - 1_500),
+            Some(Duration::from_millis(1_500))
+        );
+        assert_eq!(after("Sun, 06 Nov 1994 08:49:37 GMT", date_ms + 1), Some(Duration::ZERO), "it is past");
+        for nonsense in ["", "soon", "-1", "1.5", "Sun, 06 Nov"] {
+            assert_eq!(after(nonsense, 0), None, "{nonsense}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new(), 0), None);
+    }
+
+    #[test]
+    fn where_a_redirection_leads_is_told_without_secrets() {
+        for (address, told) in [
+            ("https://ann:pw@other.example:8443/x?token=1#y", "https://other.example:8443/x"),
+            ("/login?next=%2F", "/login"),
+            ("http://other.example/a@b", "http://other.example/a@b"),
+        ] {
+            assert_eq!(without_secrets(address), told);
+        }
+        let answer = judge(308, &headers(LOCATION, "https://b.example/"), String::new(), 0);
+        let Err(SendError::Setup(failure)) = answer else { panic!("{answer:?}") };
+        assert!(failure.why.contains("308 Permanent Redirect to https://b.example/;"), "{}", failure.why);
+    }
+
+    #[test]
+    fn no_status_is_taken_for_another() {
+        for status in 100..1000 {
+            let meaning = judge(status, &HeaderMap::new(), "said".into(), 0);
+            let expected = match status {
+                200..=299 => "ok",
+                400 | 413 | 422 => "data",
+                408 | 425 | 429 | 500.. => "transient",
+                _ => "setup",
+            };
+            let found = match &meaning {
+                Ok(()) => "ok",
+                Err(SendError::Data(_)) => "data",
+                Err(SendError::Transient(_)) => "transient",
+                Err(SendError::Setup(_)) => "setup",
+            };
+            assert_eq!(found, expected, "{status}");
+            if let Err(SendError::Data(f) | SendError::Transient(f) | SendError::Setup(f)) = meaning {
+                assert_eq!((f.status, f.answer.as_str()), (Some(status), "said"));
+            }
+        }
+    }
+}
