@@ -2,6 +2,7 @@
 
 mod args;
 mod load;
+mod mask;
 pub mod render;
 mod replay;
 mod run;

@@ -1,14 +1,18 @@
 //! How diagnostics look on a screen: the only place that knows the library which draws them.
 
+use super::mask::mask;
 use crate::config::{Diagnostic, Place, Severity, Source};
 use annotate_snippets::{
     Annotation, AnnotationKind, Group, Level, Renderer, Snippet, normalize_untrusted_str as clean,
 };
 use std::ops::Range;
 
-/// Draws `diagnostics`, whose places refer to `sources`, one below the other, with their count in the last line.
-/// Empty where there are none.
+/// Draws `diagnostics`, whose places refer to `sources`, one below the other, with their count in the last line,
+/// and with secrets blotted out. Empty where there are none.
 pub fn render(diagnostics: &[Diagnostic], sources: &[Source], coloured: bool) -> String {
+    let sources: Vec<Source> =
+        sources.iter().map(|source| Source { name: source.name.clone(), text: mask(&source.text) }).collect();
+    let sources = sources.as_slice();
     let renderer = if coloured { Renderer::styled() } else { Renderer::plain() };
     let mut text = String::new();
     for diagnostic in diagnostics {
