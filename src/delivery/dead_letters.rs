@@ -52,6 +52,12 @@ struct Whence {
     fingerprint: String,
     offset: u64,
     received_ms: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    part: u32,
+}
+
+fn is_zero(part: &u32) -> bool {
+    *part == 0
 }
 
 impl Whence {
@@ -66,6 +72,7 @@ impl Whence {
             fingerprint: format!("{fingerprint:016x}"),
             offset,
             received_ms,
+            part: origin.part(),
         }
     }
 
@@ -73,7 +80,7 @@ impl Whence {
         let fingerprint = u64::from_str_radix(&self.fingerprint, 16).ok()?;
         let Whence { source, file, container, peer, .. } = self;
         let stream = Stream { source, file, container, peer, fingerprint, ..Stream::default() };
-        Some(Origin::new(Arc::new(stream), self.offset, self.received_ms))
+        Some(Origin::new(Arc::new(stream), self.offset, self.received_ms).with_part(self.part))
     }
 }
 

@@ -63,8 +63,8 @@ fn marked(event: &Event, refusal: &Refusal) -> Event {
     let origin = event.origin();
     let mut stream = origin.stream().clone();
     stream.refusal = Some(refusal.clone());
-    let (offset, received_ms) = (origin.offset(), origin.received_ms());
-    event.set_origin(Origin::new(Arc::new(stream), offset, received_ms));
+    let (offset, received_ms, part) = (origin.offset(), origin.received_ms(), origin.part());
+    event.set_origin(Origin::new(Arc::new(stream), offset, received_ms).with_part(part));
     event
 }
 

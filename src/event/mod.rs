@@ -15,4 +15,4 @@ pub use demand::Demand;
 pub use invalid::Invalid;
 pub use origin::{Origin, Refusal, Stream, fingerprint};
 pub use receipt::{Acks, Share, Verdict};
-pub use record::{Event, Names, Place};
+pub use record::{Changes, Event, Made, Names, Place, Tree};

@@ -39,17 +39,29 @@ pub struct Origin {
     stream: Arc<Stream>,
     offset: u64,
     received_ms: u64,
+    /// Which of the events that were made of one record this is.
+    part: u32,
 }
 
 impl Origin {
     /// `offset` counts bytes from the start of the stream, `received_ms` milliseconds since 1970 in UTC.
     pub fn new(stream: Arc<Stream>, offset: u64, received_ms: u64) -> Origin {
-        Origin { stream, offset, received_ms }
+        Origin { stream, offset, received_ms, part: 0 }
     }
 
     /// For events that come from no source: tests, benches.
     pub fn nowhere() -> Origin {
         Origin::new(Arc::default(), 0, 0)
+    }
+
+    /// The origin of the event with the number `part`, where several were made of one record; the first has 0.
+    pub fn with_part(&self, part: u32) -> Origin {
+        Origin { part, ..self.clone() }
+    }
+
+    /// Which of the events that were made of one record this is.
+    pub fn part(&self) -> u32 {
+        self.part
     }
 
     /// The stream it was read from.
@@ -62,12 +74,13 @@ impl Origin {
         self.offset
     }
 
-    /// When the record was read, in milliseconds since 1970, UTC: `%received` (there as RFC 3339 text).
+    /// When the record was read, in milliseconds since 1970, UTC: `%received` (in VRL a time, elsewhere
+    /// RFC 3339 text).
     pub fn received_ms(&self) -> u64 {
         self.received_ms
     }
 
-    /// `%id`: a hash of source, fingerprint and offset in 32 hexadecimal digits, so that a store downstream can tell
+    /// `%id`: a hash of source, fingerprint and offset (and part) in 32 hexadecimal digits, so that a store downstream can tell
     /// a repeat from a new record.
     pub fn id(&self) -> String {
         let mut hash = Sha256::new();
@@ -75,6 +88,9 @@ impl Origin {
         hash.update(self.stream.source.as_bytes());
         hash.update(self.stream.fingerprint.to_be_bytes());
         hash.update(self.offset.to_be_bytes());
+        if self.part > 0 {
+            hash.update(self.part.to_be_bytes());
+        }
         hash.finalize().iter().take(16).fold(String::with_capacity(32), |mut id, byte| {
             // Writing to a String can't fail.
             write!(id, "{byte:02x}").unwrap_or_default();
@@ -107,9 +123,11 @@ mod tests {
             )
             .id()
         };
-        let ids = [id("a", 0, 0), id("b", 0, 0), id("a", 1, 0), id("a", 0, 1)];
+        let part =
+            Origin::new(Arc::new(Stream { source: "a".into(), ..Stream::default() }), 0, 5).with_part(1);
+        let ids = [id("a", 0, 0), id("b", 0, 0), id("a", 1, 0), id("a", 0, 1), part.id()];
         let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
-        assert_eq!(distinct.len(), 4);
+        assert_eq!(distinct.len(), 5);
         assert_eq!(id("a", 0, 0), ids[0]);
         assert_eq!(ids[0].len(), 32);
     }

@@ -4,13 +4,25 @@
 //! `metadata`; those are all that the transforms of the mission look at. A member that is set gets its text attached
 //! behind, in `extra`; the line itself is never rewritten. Encoding is concatenation of spans.
 //!
-//! VRL works on a tree. When the first VRL component touches an event, `Event` will turn into a `vrl::value::Value`
-//! and stay one until it is encoded: a second variant behind the same methods (see ARCHITECTURE.md).
+//! VRL works on values. A program sees an event through a [`Tree`], which reads the members that the program asks for
+//! and keeps what it writes until it has come to its end; only then the text of those members changes.
 
-use super::json::scan::{Piece, Scan};
+mod change;
+mod hidden;
+mod parts;
+mod tree;
+mod value;
+
+pub use change::{Changes, Made};
+pub use parts::Names;
+pub use tree::Tree;
+
+use super::json::scan::{self, Piece, Scan};
 use super::json::{Escapes, Flaw, Json, string};
 use super::origin::Origin;
 use bytes::Bytes;
+use hidden::Hidden;
+use parts::{ESCAPES_SHIFT, IN_EXTRA, KNOWN_SHIFT, Member, Members, Name, Span, known_name};
 use smallvec::SmallVec;
 
 /// Where a member stands.
@@ -20,97 +32,6 @@ pub enum Place {
     Top,
     /// Inside `metadata`.
     Metadata,
-}
-
-/// A piece of `text` or `extra` of at most 512 MiB. The top bit of `start` says which of the two, the two top bits
-/// of `len` hold the [`Escapes`]: a member is 16 bytes, and an event has a dozen.
-#[derive(Clone, Copy, Debug)]
-struct Span {
-    start: u32,
-    len: u32,
-}
-
-const IN_EXTRA: u32 = 1 << 31;
-const ESCAPES_SHIFT: u32 = 30;
-
-impl Span {
-    fn new(piece: Piece, in_extra: bool) -> Span {
-        let escapes = match piece.escapes {
-            Escapes::None => 0,
-            Escapes::Short => 1,
-            Escapes::Free => 2,
-        };
-        let flag = if in_extra { IN_EXTRA } else { 0 };
-        Span {
-            start: piece.start as u32 | flag,
-            len: (piece.end - piece.start) as u32 | escapes << ESCAPES_SHIFT,
-        }
-    }
-
-    fn escapes(self) -> Escapes {
-        match self.len >> ESCAPES_SHIFT {
-            0 => Escapes::None,
-            1 => Escapes::Short,
-            _ => Escapes::Free,
-        }
-    }
-}
-
-/// A member's name as JSON text without its quotes. Always in canonical form, so that names compare as bytes; and most
-/// compare as one byte, by [`known_name`] in the top bits of `len`.
-#[derive(Clone, Copy, Debug)]
-struct Name {
-    start: u32,
-    len: u32,
-}
-
-const KNOWN_SHIFT: u32 = 24;
-
-impl Name {
-    fn known(self) -> u8 {
-        (self.len >> KNOWN_SHIFT) as u8
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Member {
-    name: Name,
-    value: Span,
-}
-
-type Members = SmallVec<[Member; 5]>;
-
-/// Names to select members by, looked up once.
-#[derive(Clone, Debug, Default)]
-pub struct Names(Vec<(u8, String)>);
-impl FromIterator<String> for Names {
-    fn from_iter<I: IntoIterator<Item = String>>(names: I) -> Names {
-        Names(names.into_iter().map(|name| (known_name(name.as_bytes()), name)).collect())
-    }
-}
-
-/// The place of `name` in the list of names that every Livebook record is made of, or none of them. A member's name
-/// is looked up once, when it is indexed; after that most questions for a member compare one byte.
-#[inline]
-const fn known_name(name: &[u8]) -> u8 {
-    match name {
-        b"message" => 1,
-        b"time" => 2,
-        b"metadata" => 3,
-        b"severity" => 4,
-        b"users" => 5,
-        b"session_mode" => 6,
-        b"code" => 7,
-        b"event" => 8,
-        b"request_id" => 9,
-        b"code_base64" => 10,
-        b"code_incomplete" => 11,
-        b"code_sha256" => 12,
-        b"code_bytes" => 13,
-        b"users_incomplete" => 14,
-        b"app_permanent" => 15,
-        _ => 0,
-    }
 }
 
 /// One log record: its text, and where in it the members stand.
@@ -127,6 +48,8 @@ pub struct Event {
     /// See [`Event::is_raw`].
     is_raw: bool,
     origin: Origin,
+    /// What programs have put there, where any has.
+    hidden: Option<Box<Hidden>>,
 }
 
 impl Event {
@@ -142,6 +65,7 @@ impl Event {
             metadata_at: None,
             is_raw: false,
             origin,
+            hidden: None,
         }
     }
 
@@ -261,7 +185,17 @@ impl Event {
         self.position_named(place, known_name(name.as_bytes()), name.as_bytes())
     }
 
+    /// `name` is the name itself, not its text in JSON.
     fn position_named(&self, place: Place, known: u8, name: &[u8]) -> Option<usize> {
+        if known != 0 || scan::plain_run(name, 0) == name.len() {
+            return self.position_canonical(place, known, name);
+        }
+        let mut canonical = Vec::new();
+        string::escape_into(name, &mut canonical);
+        self.position_canonical(place, known, &canonical)
+    }
+
+    fn position_canonical(&self, place: Place, known: u8, name: &[u8]) -> Option<usize> {
         if known == 0 {
             return self.list(place).iter().position(|member| self.name_bytes(member.name) == name);
         }
@@ -272,7 +206,7 @@ impl Event {
     }
 
     fn position_of(&self, place: Place, name: Name) -> Option<usize> {
-        self.position_named(place, name.known(), self.name_bytes(name))
+        self.position_canonical(place, name.known(), self.name_bytes(name))
     }
 
     fn present_at(&self, place: Place) -> u32 {
@@ -332,18 +266,22 @@ impl Event {
         }
         let known = self.position(place, name);
         let name = self.attach_name(name.as_bytes());
+        let value = self.write_value(write);
+        if place == Place::Top && known.is_some() && known == self.metadata_at.map(|at| at as usize) {
+            self.metadata.clear();
+            self.metadata_at = None;
+        }
+        self.put(place, known, Member { name, value });
+    }
+
+    fn write_value(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Span {
         let start = self.extra.len();
         write(&mut self.extra);
         let value = self.extra.get(start..).unwrap_or_default();
         // What is set is in canonical form, which is what `Short` promises.
         let escaped = value.first() == Some(&b'"') && memchr::memchr(b'\\', value).is_some();
         let escapes = if escaped { Escapes::Short } else { Escapes::None };
-        let value = Span::new(Piece { start, end: self.extra.len(), escapes }, true);
-        if place == Place::Top && known.is_some() && known == self.metadata_at.map(|at| at as usize) {
-            self.metadata.clear();
-            self.metadata_at = None;
-        }
-        self.put(place, known, Member { name, value });
+        Span::new(Piece { start, end: self.extra.len(), escapes }, true)
     }
 
     /// Sets a member to a string, given as UTF-8.
@@ -428,6 +366,9 @@ impl Event {
         change(self.list_mut(place));
         if place == Place::Top && was_object {
             self.metadata_at = self.position(Place::Top, "metadata").map(|at| at as u32);
+            if self.metadata_at.is_none() {
+                self.metadata.clear();
+            }
         }
     }
 
@@ -435,28 +376,28 @@ impl Event {
     pub fn write_json(&self, out: &mut Vec<u8>) {
         out.push(b'{');
         for (at, member) in self.top.iter().enumerate() {
-            self.write_name(at, member, out);
+            self.push_name(at, member, out);
             if self.metadata_at != Some(at as u32) {
-                self.write_value(member, out);
+                self.push_value(member, out);
                 continue;
             }
             out.push(b'{');
             for (at, member) in self.metadata.iter().enumerate() {
-                self.write_name(at, member, out);
-                self.write_value(member, out);
+                self.push_name(at, member, out);
+                self.push_value(member, out);
             }
             out.push(b'}');
         }
         out.push(b'}');
     }
 
-    fn write_name(&self, at: usize, member: &Member, out: &mut Vec<u8>) {
+    fn push_name(&self, at: usize, member: &Member, out: &mut Vec<u8>) {
         out.extend_from_slice(if at == 0 { b"\"" } else { b",\"" });
         out.extend_from_slice(self.name_bytes(member.name));
         out.extend_from_slice(b"\":");
     }
 
-    fn write_value(&self, member: &Member, out: &mut Vec<u8>) {
+    fn push_value(&self, member: &Member, out: &mut Vec<u8>) {
         Json::new(self.bytes(member.value), member.value.escapes()).write_into(out);
     }
 
@@ -477,12 +418,16 @@ impl Event {
 
     /// Says that it was read elsewhere.
     pub fn set_origin(&mut self, origin: Origin) {
+        if let Some(percent) = self.hidden.as_mut().and_then(|hidden| hidden.percent.as_mut()) {
+            percent.extend(hidden::percent_of(&origin));
+        }
         self.origin = origin;
     }
 
     /// Bytes that this event holds on to, for limits on memory.
     pub fn size_bytes(&self) -> usize {
-        self.text.len() + self.extra.len() + size_of::<Event>()
+        let hidden = self.hidden.as_ref().map_or(0, |hidden| hidden.size_bytes());
+        self.text.len() + self.extra.len() + size_of::<Event>() + hidden
     }
 
     /// Makes room for `bytes` of members that are about to be set.
@@ -498,3 +443,5 @@ impl Event {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tree_tests;

@@ -240,7 +240,10 @@ fn add_origin(event: &mut Event, key: &str) {
         _ => None,
     };
     let name = key.trim_start_matches('%');
-    if let Some(text) = text {
+    if event.is_percent_written() {
+        // A program has the last word, also on what is no more.
+        event.set_from_percent(Place::Metadata, name);
+    } else if let Some(text) = text {
         event.set(Place::Metadata, name, |out| quote_into(text.as_bytes(), out));
     } else if let Some(number) = number {
         event.set(Place::Metadata, name, |out| out.extend_from_slice(number.to_string().as_bytes()));

@@ -150,6 +150,7 @@ fn key(events: &[Event], encoded: &[u8]) -> String {
         hash.update(source);
         hash.update(origin.stream().fingerprint.to_be_bytes());
         hash.update(origin.offset().to_be_bytes());
+        hash.update(origin.part().to_be_bytes());
     }
     hash.update(encoded);
     hash.finalize().iter().take(16).fold(String::with_capacity(32), |mut key, byte| {

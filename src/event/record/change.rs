@@ -1,0 +1,206 @@
+//! What a program has made of an event, and how the event takes it over.
+
+use super::hidden::{Hidden, percent_of};
+use super::{Event, Member, Place, known_name, value};
+use smallvec::SmallVec;
+use vrl::value::{KeyString, ObjectMap, Value};
+
+/// The members that come first where a program has made a record, in this order.
+const FIRST: [&str; 4] = ["message", "time", "metadata", "severity"];
+
+/// What a program has made of an event.
+#[derive(Debug, Default)]
+pub struct Changes {
+    pub(super) top: Edits,
+    pub(super) metadata: Edits,
+    /// The whole record, where it was taken as one.
+    pub(super) root: Option<Value>,
+    pub(super) percent: Option<ObjectMap>,
+}
+
+/// What a program has made of the members at one place.
+#[derive(Debug, Default)]
+pub(super) struct Edits {
+    /// New values of members by their place in the list; none where it is removed.
+    pub kept: SmallVec<[(usize, Option<Value>); 2]>,
+    pub added: SmallVec<[(KeyString, Value); 2]>,
+}
+
+/// Events that a program has made.
+#[derive(Debug)]
+pub enum Made {
+    /// The event itself, changed or not.
+    Itself,
+    /// It and others behind it.
+    More(Vec<Event>),
+    /// None at all.
+    Nothing,
+}
+
+impl Event {
+    /// The name of the member with the index `at`.
+    pub(super) fn key(&self, place: Place, at: usize) -> KeyString {
+        let name = self.list(place).get(at).map(|member| self.name_bytes(member.name)).unwrap_or_default();
+        let mut key = Vec::with_capacity(name.len());
+        crate::event::json::string::unescape_into(name, &mut key);
+        value::key(key)
+    }
+
+    /// The value of the member with the index `at`.
+    pub(super) fn value(&self, place: Place, at: usize) -> Value {
+        let Some(member) = self.list(place).get(at) else { return Value::Null };
+        let typed = self.hidden.iter().flat_map(|hidden| &hidden.typed);
+        let typed = typed.filter(|(span, _)| *span == member.value).map(|(_, value)| value.clone()).next();
+        typed.unwrap_or_else(|| value::read(self.bytes(member.value)))
+    }
+
+    /// Takes over what a program has made of the event. Events that it has made beside this one come back; the first
+    /// of all stays here, and none stays where there are none.
+    pub fn change(&mut self, changes: Changes) -> Made {
+        if let Some(percent) = changes.percent {
+            self.hidden_mut().percent = Some(percent);
+        }
+        match changes.root {
+            None => {
+                self.edit(Place::Metadata, changes.metadata);
+                self.edit(Place::Top, changes.top);
+                Made::Itself
+            }
+            Some(Value::Array(values)) => self.split(values),
+            Some(root) => {
+                self.replace(root);
+                Made::Itself
+            }
+        }
+    }
+
+    /// Whether a program has written to `%`.
+    pub fn is_percent_written(&self) -> bool {
+        self.hidden.as_ref().is_some_and(|hidden| hidden.percent.is_some())
+    }
+
+    /// Sets a member to what a program has written to `%` under the same name, if it has.
+    pub fn set_from_percent(&mut self, place: Place, name: &str) {
+        let percent = self.hidden.as_ref().and_then(|hidden| hidden.percent.as_ref());
+        if let Some(value) = percent.and_then(|percent| percent.get(name)).cloned() {
+            self.set(place, name, |out| value::write(&value, out));
+        }
+    }
+
+    /// Sets a member of `%`.
+    pub fn set_percent(&mut self, name: &str, value: Value) {
+        let origin = &self.origin;
+        let hidden = self.hidden.get_or_insert_with(Box::default);
+        hidden.percent.get_or_insert_with(|| percent_of(origin)).insert(name.into(), value);
+    }
+
+    fn hidden_mut(&mut self) -> &mut Hidden {
+        self.hidden.get_or_insert_with(Box::default)
+    }
+
+    fn split(&mut self, values: Vec<Value>) -> Made {
+        let mut values = values.into_iter();
+        let Some(first) = values.next() else { return Made::Nothing };
+        let others = values.enumerate().map(|(at, value)| {
+            let mut other = self.clone();
+            other.origin = self.origin.with_part(at as u32 + 1);
+            other.replace(value);
+            other
+        });
+        let others: Vec<Event> = others.collect();
+        self.replace(first);
+        Made::More(others)
+    }
+
+    /// Makes the record what `root` is.
+    fn replace(&mut self, root: Value) {
+        // As in Vector, what is no object becomes the message of one.
+        let mut map = match root {
+            Value::Object(map) => map,
+            other => ObjectMap::from([("message".into(), other)]),
+        };
+        let mut kept = None;
+        if self.metadata_at.is_some() && matches!(map.get("metadata"), Some(Value::Object(_))) {
+            if let Some(Value::Object(metadata)) = map.remove("metadata") {
+                let edits = self.edits(Place::Metadata, metadata, None);
+                self.edit(Place::Metadata, edits);
+            }
+            kept = self.metadata_at.map(|at| at as usize);
+        }
+        let edits = self.edits(Place::Top, map, kept);
+        self.edit(Place::Top, edits);
+    }
+
+    /// What has to change for the members at `place`, but for that at `kept`, to be those of `map`.
+    fn edits(&self, place: Place, mut map: ObjectMap, kept: Option<usize>) -> Edits {
+        let mut edits = Edits::default();
+        for at in (0..self.list(place).len()).filter(|at| Some(*at) != kept) {
+            let is_metadata = place == Place::Top && self.metadata_at == Some(at as u32);
+            let new = map.remove(&self.key(place, at));
+            // What reads the same keeps its text.
+            if is_metadata || new.as_ref() != Some(&self.value(place, at)) {
+                edits.kept.push((at, new));
+            }
+        }
+        for name in FIRST {
+            edits.added.extend(map.remove_entry(name));
+        }
+        edits.added.extend(map);
+        edits
+    }
+
+    fn edit(&mut self, place: Place, edits: Edits) {
+        let Edits { kept, added } = edits;
+        let mut gone: SmallVec<[usize; 4]> = SmallVec::new();
+        for (at, value) in kept {
+            match value {
+                Some(value) => self.set_value_at(place, at, value),
+                None => gone.push(at),
+            }
+        }
+        gone.into_iter().rev().for_each(|at| self.remove_at(place, at));
+        for (name, value) in added {
+            if place == Place::Top && name.as_str() == "metadata" && matches!(value, Value::Object(_)) {
+                self.ensure_metadata();
+                self.set_metadata(value);
+                continue;
+            }
+            self.set(place, &name, |out| value::write(&value, out));
+            let at = self.list(place).len().saturating_sub(1);
+            self.remember_type(place, at, value);
+        }
+    }
+
+    fn set_value_at(&mut self, place: Place, at: usize, value: Value) {
+        let Some(name) = self.list(place).get(at).map(|member| member.name) else { return };
+        let is_metadata = place == Place::Top && name.known() == known_name(b"metadata");
+        if is_metadata && matches!(value, Value::Object(_)) {
+            self.ensure_metadata();
+            return self.set_metadata(value);
+        }
+        if is_metadata {
+            self.metadata.clear();
+            self.metadata_at = None;
+        }
+        let span = self.write_value(|out| value::write(&value, out));
+        self.put(place, Some(at), Member { name, value: span });
+        self.remember_type(place, at, value);
+    }
+
+    /// Makes `value` the members of `metadata`, which is an object.
+    fn set_metadata(&mut self, value: Value) {
+        self.metadata.clear();
+        let Value::Object(map) = value else { return };
+        let edits = self.edits(Place::Metadata, map, None);
+        self.edit(Place::Metadata, edits);
+    }
+
+    /// Remembers a value whose text does not tell its type.
+    fn remember_type(&mut self, place: Place, at: usize, value: Value) {
+        if !value::is_plain(&value)
+            && let Some(member) = self.list(place).get(at).copied()
+        {
+            self.hidden_mut().typed.push((member.value, value));
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! JSON text to the values of VRL and back.
+//!
+//! Ours instead of `serde_json`: the text is valid already and its strings are often shared instead of copied; numbers
+//! are read exactly; and strings are written as everywhere in evaltrail.
+
+use crate::event::json::scan::Scan;
+use crate::event::json::string::{quote_into, unescape_into};
+use bytes::Bytes;
+use chrono::SecondsFormat;
+use std::io::Write;
+use vrl::value::{KeyString, ObjectMap, Value};
+
+/// The value that `text`, one valid JSON value, stands for. A whole number that 64 bits can't hold becomes a float, as
+/// everywhere in VRL.
+pub(super) fn read(text: &[u8]) -> Value {
+    match text.first() {
+        Some(b'"') => Value::Bytes(string(text)),
+        Some(b'{' | b'[') => {
+            let mut scan = Scan::new(text);
+            // Scanned once before, so it is valid and not deep.
+            nested(text, &mut scan).unwrap_or(Value::Null)
+        }
+        Some(b't') => Value::Boolean(true),
+        Some(b'f') => Value::Boolean(false),
+        Some(b'n') | None => Value::Null,
+        _ => number(text),
+    }
+}
+
+/// The string that `text` with its quotes stands for.
+fn string(text: &[u8]) -> Bytes {
+    let inner = text.get(1..text.len().saturating_sub(1)).unwrap_or_default();
+    if memchr::memchr(b'\\', inner).is_none() {
+        return Bytes::copy_from_slice(inner);
+    }
+    let mut string = Vec::with_capacity(inner.len());
+    unescape_into(inner, &mut string);
+    string.into()
+}
+
+fn number(text: &[u8]) -> Value {
+    let text = str::from_utf8(text).unwrap_or_default();
+    let float = || text.parse::<f64>().unwrap_or_default();
+    // JSON knows no NaN.
+    text.parse::<i64>().map_or_else(|_| Value::from_f64_or_zero(float()), Value::Integer)
+}
+
+/// Takes one value from `scan`, which reads `text`.
+fn nested(text: &[u8], scan: &mut Scan<'_>) -> Option<Value> {
+    match scan.next_token()? {
+        b'{' => {
+            scan.expect(b'{', "").ok()?;
+            let mut map = ObjectMap::new();
+            if scan.take(b'}') {
+                return Some(Value::Object(map));
+            }
+            loop {
+                let piece = scan.name().ok()?;
+                let mut name = Vec::with_capacity(piece.end - piece.start);
+                unescape_into(text.get(piece.start..piece.end)?, &mut name);
+                map.insert(key(name), nested(text, scan)?);
+                if !scan.take(b',') {
+                    scan.expect(b'}', "").ok()?;
+                    return Some(Value::Object(map));
+                }
+            }
+        }
+        b'[' => {
+            scan.expect(b'[', "").ok()?;
+            let mut list = Vec::new();
+            if scan.take(b']') {
+                return Some(Value::Array(list));
+            }
+            loop {
+                list.push(nested(text, scan)?);
+                if !scan.take(b',') {
+                    scan.expect(b']', "").ok()?;
+                    return Some(Value::Array(list));
+                }
+            }
+        }
+        _ => {
+            let piece = scan.value().ok()?;
+            Some(read(text.get(piece.start..piece.end)?))
+        }
+    }
+}
+
+/// A name out of its bytes, which are UTF-8.
+pub(super) fn key(name: Vec<u8>) -> KeyString {
+    String::from_utf8(name).unwrap_or_default().into()
+}
+
+/// Appends `value` as JSON. What JSON has no type for becomes a string: a time in RFC 3339, the text of a pattern,
+/// bytes that are not UTF-8 with a replacement for each wrong one.
+pub(crate) fn write(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Null => out.extend_from_slice(b"null"),
+        Value::Boolean(true) => out.extend_from_slice(b"true"),
+        Value::Boolean(false) => out.extend_from_slice(b"false"),
+        // Writing to a Vec can't fail.
+        Value::Integer(number) => write!(out, "{number}").unwrap_or_default(),
+        Value::Float(number) => float(number.into_inner(), out),
+        Value::Bytes(bytes) => text(bytes, out),
+        Value::Regex(pattern) => quote_into(pattern.as_str().as_bytes(), out),
+        Value::Timestamp(time) => {
+            quote_into(time.to_rfc3339_opts(SecondsFormat::AutoSi, true).as_bytes(), out);
+        }
+        Value::Array(list) => {
+            out.push(b'[');
+            for (at, item) in list.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                write(item, out);
+            }
+            out.push(b']');
+        }
+        Value::Object(map) => {
+            out.push(b'{');
+            for (at, (name, member)) in map.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                quote_into(name.as_bytes(), out);
+                out.push(b':');
+                write(member, out);
+            }
+            out.push(b'}');
+        }
+    }
+}
+
+fn text(bytes: &[u8], out: &mut Vec<u8>) {
+    if simdutf8::basic::from_utf8(bytes).is_ok() {
+        quote_into(bytes, out);
+    } else {
+        quote_into(String::from_utf8_lossy(bytes).as_bytes(), out);
+    }
+}
+
+/// A number that an `f64` can't hold was read as infinite, and is written as one that is read so again.
+fn float(number: f64, out: &mut Vec<u8>) {
+    let written = match number {
+        f64::INFINITY => write!(out, "1e999"),
+        f64::NEG_INFINITY => write!(out, "-1e999"),
+        _ => write!(out, "{number:?}"),
+    };
+    written.unwrap_or_default();
+}
+
+/// Whether the JSON text of `value` reads as `value` again.
+pub(super) fn is_plain(value: &Value) -> bool {
+    match value {
+        Value::Timestamp(_) | Value::Regex(_) => false,
+        Value::Bytes(bytes) => simdutf8::basic::from_utf8(bytes).is_ok(),
+        Value::Array(list) => list.iter().all(is_plain),
+        Value::Object(map) => map.values().all(is_plain),
+        Value::Null | Value::Boolean(_) | Value::Integer(_) | Value::Float(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn back(text: &str) -> String {
+        let mut out = Vec::new();
+        write(&read(text.as_bytes()), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn values_come_back_as_they_went_in() {
+        for text in [
+            "null",
+            "true",
+            "-7",
+            "9223372036854775807",
+            "1.5",
+            "1e300",
+            "\"a\\n\\\"é\"",
+            "[]",
+            "{}",
+            r#"{"a":[1,{"b":null}],"é\n":""}"#,
+        ] {
+            assert_eq!(back(text), text);
+        }
+        assert_eq!(back(" {\"b\" : 1.50 , \"a\": [ 1 ,2 ]}".trim()), r#"{"a":[1,2],"b":1.5}"#);
+        assert_eq!(back("18446744073709551616"), "1.8446744073709552e19");
+        assert_eq!(back("[1e999,-1E999]"), "[1e999,-1e999]");
+        assert_eq!(back(r#""\ud83c\udf89\/""#), "\"🎉/\"");
+        assert_eq!(back(r#"{"a":1,"\u0061":2}"#), r#"{"a":2}"#, "of two of one name the last counts");
+    }
+
+    #[test]
+    fn what_json_has_no_type_for_is_not_plain() {
+        assert!(!is_plain(&Value::Array(vec![Value::Bytes(Bytes::from_static(b"\xff"))])));
+        let time = Value::Timestamp(chrono::DateTime::from_timestamp_millis(1_760_000_000_123).unwrap());
+        assert!(!is_plain(&time) && is_plain(&Value::Integer(1)));
+        let mut out = Vec::new();
+        write(&time, &mut out);
+        assert_eq!(out, b"\"2025-10-09T08:53:20.123Z\"");
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_serde_json(text in "[\\[{]?(-?[0-9]{1,20}(\\.[0-9]{1,3})?|\"[a-z\\\\\"]{0,4}\"|,|:|null|\\]|\\}){0,9}") {
+            if let Ok(theirs) = serde_json::from_str::<serde_json::Value>(&text) {
+                let ours: serde_json::Value = serde_json::from_str(&back(text.trim())).unwrap();
+                let theirs: serde_json::Value = serde_json::from_str(&back(&theirs.to_string())).unwrap();
+                prop_assert_eq!(ours, theirs);
+            }
+        }
+    }
+}
