@@ -8,6 +8,8 @@ pub mod livebook;
 
 pub mod codec;
 
+pub mod language;
+
 pub mod transforms;
 
 pub mod delivery;

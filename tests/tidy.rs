@@ -4,10 +4,11 @@
 use std::path::{Path, PathBuf};
 
 /// The layers, each of which uses only those before it.
-const LAYERS: [&str; 11] = [
+const LAYERS: [&str; 12] = [
     "event",
     "livebook",
     "codec",
+    "language",
     "transforms",
     "delivery",
     "net",
@@ -18,7 +19,7 @@ const LAYERS: [&str; 11] = [
     "cli",
 ];
 /// They do no I/O and know no runtime.
-const PURE: [&str; 4] = ["event", "livebook", "codec", "transforms"];
+const PURE: [&str; 5] = ["event", "livebook", "codec", "language", "transforms"];
 const IMPURE: [&str; 6] =
     ["tokio", "std::fs", "std::net", "std::io::stdin", "std::io::stdout", "std::process"];
 const LINES_MAX: usize = 500;

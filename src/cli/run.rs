@@ -154,6 +154,9 @@ fn summarise(plan: &Plan, outcome: &Outcome) {
             *faults.entry(reason).or_default() += count;
         }
     }
+    for (id, totals) in outcome.totals.iter().filter(|(_, totals)| totals.programs_failed > 0) {
+        tracing::warn!(events = totals.programs_failed, "the program of {id} has failed");
+    }
     let dropped = reasons(&dropped);
     match outcome.faults() {
         0 => tracing::info!(records = read, bytes, delivered, dropped, rejected, "done"),

@@ -1,8 +1,9 @@
 //! From a table of the file to a component: its common keys, its type, its own options.
 
-use super::diagnostic::{Diagnostic, Place};
+use super::diagnostic::{Diagnostic, Place, Severity};
 use super::environment::Text;
 use super::fault::Fault;
+use super::files;
 use super::options::{self, Owner};
 use super::registry::{Entry as Line, Registry};
 use super::suggest;
@@ -77,6 +78,15 @@ pub(super) struct Component {
 }
 
 impl Component {
+    /// Whether anything comes out of it by another way than its ports.
+    pub fn has_main_output(&self) -> bool {
+        match &self.options {
+            Options::Transform(_, config) => config.has_main_output(),
+            Options::Source(..) | Options::Unknown => true,
+            Options::Sink(..) => false,
+        }
+    }
+
     /// The names of its ports; none where they are not known.
     pub fn ports(&self) -> Option<Vec<String>> {
         match &self.options {
@@ -139,6 +149,8 @@ struct SinkKeys {
 /// Reads components of one file.
 pub(super) struct Reader<'a> {
     pub file: usize,
+    /// The text of the file.
+    pub text: &'a str,
     pub registry: &'a Registry<'a>,
     pub diagnostics: &'a mut Vec<Diagnostic>,
 }
@@ -211,7 +223,7 @@ impl Reader<'_> {
 
     fn limits(&mut self, role: Role, common: &Item) -> Limits {
         let name = format!("a {}", role.noun());
-        let owner = Owner { file: self.file, name: &name, common: &[] };
+        let owner = Owner { file: self.file, text: self.text, name: &name, common: &[] };
         let (keys, _) = common.clone().split(&["buffer"]);
         let keys = options::read(&keys, owner, options::deserialize::<SinkKeys>, self.diagnostics);
         keys.map_or_else(|| Buffer::default().limits(), |keys| keys.buffer.limits())
@@ -251,7 +263,17 @@ impl Reader<'_> {
     }
 
     fn transform(&mut self, line: &Line<dyn TransformConfig>, own: &Item) -> Options {
-        let config = self.own_options(Role::Transform, line, own, |config| config.build().map(drop));
+        let config = self.own_options(Role::Transform, line, own, |config| {
+            config.load(&files::read_program)?;
+            config.build().map(drop)
+        });
+        let warnings = config.as_ref().map(|config| config.warnings()).unwrap_or_default();
+        let name = format!("`{}`", line.name);
+        let owner = Owner { file: self.file, text: self.text, name: &name, common: Role::Transform.common() };
+        for warning in warnings {
+            let diagnostic = options::describe(&Fault::refused(warning, own), own, owner);
+            self.diagnostics.push(Diagnostic { severity: Severity::Warning, ..diagnostic });
+        }
         config.map_or(Options::Unknown, |config| Options::Transform(line.name, config))
     }
 
@@ -265,13 +287,13 @@ impl Reader<'_> {
         role: Role,
         line: &Line<C>,
         own: &Item,
-        check: impl Fn(&C) -> Result<(), Invalid>,
+        check: impl Fn(&mut C) -> Result<(), Invalid>,
     ) -> Option<Box<C>> {
         let name = format!("`{}`", line.name);
-        let owner = Owner { file: self.file, name: &name, common: role.common() };
+        let owner = Owner { file: self.file, text: self.text, name: &name, common: role.common() };
         let make = |item: &Item| {
-            let config = (line.make)(item)?;
-            check(&config).map_err(|invalid| Fault::refused(invalid, item))?;
+            let mut config = (line.make)(item)?;
+            check(&mut config).map_err(|invalid| Fault::refused(invalid, item))?;
             Ok(config)
         };
         options::read(own, owner, make, self.diagnostics)

@@ -6,7 +6,7 @@
 
 use super::environment::Text;
 use super::tree::Item;
-use crate::event::Invalid;
+use crate::event::{Invalid, Mark};
 use serde::de::{Expected, Unexpected};
 use std::fmt;
 use std::ops::Range;
@@ -19,7 +19,7 @@ pub(super) enum Kind {
     /// A component's own words.
     Custom(String),
     /// What a component says of options that could all be read.
-    Refused { message: String, help: Option<String> },
+    Refused { message: String, help: Option<String>, marks: Vec<Mark> },
     /// A value of another type.
     Type { found: &'static str, expected: String },
     /// A value of the right type that does not do; `found` is none where it must not be shown.
@@ -51,6 +51,8 @@ struct Inner {
     at: Option<At>,
     /// Keys that lead to it, the innermost first.
     path: Vec<String>,
+    /// What else is wrong at the same place.
+    others: Vec<Fault>,
 }
 
 /// A fault of a component's options.
@@ -58,12 +60,13 @@ pub(super) struct Fault(Box<Inner>);
 
 impl Fault {
     fn new(kind: Kind) -> Fault {
-        Fault(Box::new(Inner { kind, at: None, path: Vec::new() }))
+        Fault(Box::new(Inner { kind, at: None, path: Vec::new(), others: Vec::new() }))
     }
 
     /// What a component has to say against its options `table`: at the item that it names, where the table has it.
     pub fn refused(invalid: Invalid, table: &Item) -> Fault {
-        let Invalid { key, message, help } = invalid;
+        let Invalid { key, message, help, marks, others } = invalid;
+        let others = others.into_iter().map(|other| Fault::refused(other, table)).collect();
         // A list may be written as one string: then it stands for its items.
         let list = key.strip_suffix(']').and_then(|key| key.rsplit_once('['));
         let key = match list {
@@ -71,7 +74,8 @@ impl Fault {
             _ => key,
         };
         let found = table.at_path(&key).filter(|_| !key.is_empty());
-        let fault = Fault::new(Kind::Refused { message, help });
+        let mut fault = Fault::new(Kind::Refused { message, help, marks });
+        fault.0.others = others;
         // It may quote any of its options, not just the one that it blames.
         let fault = fault.at_value(found.unwrap_or(table)).without(&secrets(table));
         if found.is_some() { fault.below(&key) } else { fault }
@@ -113,6 +117,11 @@ impl Fault {
         &self.0.kind
     }
 
+    /// What else is wrong at the same place.
+    pub fn others(&self) -> &[Fault] {
+        &self.0.others
+    }
+
     /// Where; none only for a fault that never passed the deserializer.
     pub fn at(&self) -> Option<&At> {
         self.0.at.as_ref()
@@ -134,9 +143,11 @@ fn without(kind: Kind, secrets: &[&Text]) -> Kind {
         Kind::Value { expected, .. } => Kind::Value { found: None, expected },
         Kind::Variant { valid, .. } => Kind::Variant { found: None, valid },
         Kind::Custom(message) => Kind::Custom(discreet(message, secrets)),
-        Kind::Refused { message, help } => {
+        Kind::Refused { message, help, marks } => {
             let help = help.filter(|help| !is_quoted(help, secrets));
-            Kind::Refused { message: discreet(message, secrets), help }
+            let mark = |mark: Mark| Mark { label: discreet(mark.label, secrets), ..mark };
+            let marks = marks.into_iter().map(mark).collect();
+            Kind::Refused { message: discreet(message, secrets), help, marks }
         }
         other => other,
     }

@@ -58,6 +58,15 @@ fn read_file(path: &Path) -> io::Result<Source> {
     Ok(Source { name: path.display().to_string(), text })
 }
 
+/// Reads a program that a component names by its path, which counts from where evaltrail was started.
+///
+/// # Errors
+///
+/// What is wrong with the file, for a person.
+pub(super) fn read_program(path: &Path) -> Result<String, String> {
+    File::open(path).and_then(read_text).map_err(|error| format!("can't read `{}`: {error}", path.display()))
+}
+
 fn read_text(input: impl Read) -> io::Result<String> {
     let mut bytes = Vec::new();
     input.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;

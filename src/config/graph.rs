@@ -61,11 +61,10 @@ impl<'a> Graph<'a> {
         }
         if let Some(&index) = self.by_id.get(text) {
             self.consumed.insert(index);
-            let is_sink = self.components.get(index).is_some_and(|one| one.role == Role::Sink);
-            return if is_sink {
-                Err(self.sink_as_input(index, input))
-            } else {
-                Ok(vec![output(text, None)])
+            return match self.components.get(index) {
+                Some(one) if one.role == Role::Sink => Err(self.sink_as_input(index, input)),
+                Some(one) if !one.has_main_output() => Err(self.only_ports(index, input)),
+                _ => Ok(vec![output(text, None)]),
             };
         }
         let Some((id, port)) = text.split_once('.') else { return Err(self.unknown(me, input)) };
@@ -89,7 +88,10 @@ impl<'a> Graph<'a> {
                 let ports = self.ports_of(index).unwrap_or_default();
                 let ports = ports.iter().filter(|port| glob::matches(pattern, &format!("{id}.{port}")));
                 found.extend(ports.map(|port| output(id, Some(port))));
-            } else if component.role != Role::Sink && glob::matches(pattern, id) {
+            } else if component.role != Role::Sink
+                && component.has_main_output()
+                && glob::matches(pattern, id)
+            {
                 found.push(output(id, None));
             }
         }
@@ -116,11 +118,22 @@ impl<'a> Graph<'a> {
 
     fn sink_as_input(&self, index: usize, input: &Input) -> Box<Diagnostic> {
         let title = format!("`{}` is a sink and can't be an input", input.text.shown());
+        let names = self.port_names(index, input);
+        let help = (!names.is_empty()).then(|| format!("it has the port {names}"));
+        at(input, &title, "nothing comes out of a sink, except by a port", help)
+    }
+
+    fn only_ports(&self, index: usize, input: &Input) -> Box<Diagnostic> {
+        let title = format!("`{}` has no output but its ports", input.text.shown());
+        let help = format!("its ports are {}", self.port_names(index, input));
+        at(input, &title, "nothing comes out of it, except by a port", Some(help))
+    }
+
+    fn port_names(&self, index: usize, input: &Input) -> String {
         let ports = self.ports_of(index).unwrap_or_default();
         let names: Vec<String> = ports.iter().map(|port| format!("{}.{port}", input.text.shown())).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let help = (!names.is_empty()).then(|| format!("it has the port {}", suggest::listed(&names)));
-        at(input, &title, "nothing comes out of a sink, except by a port", help)
+        suggest::listed(&names)
     }
 
     fn unknown_port(&self, id: &str, port: &str, ports: &[String], input: &Input) -> Box<Diagnostic> {

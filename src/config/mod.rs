@@ -5,7 +5,8 @@
 //! options, by a deserializer of ours that keeps the places. All faults of all files come back together, in the order
 //! of the files, each with the exact token to blame and with what to do about it.
 //!
-//! Invariants: nothing here opens anything but the files that [`read`] is given; nothing is printed; the value of an
+//! Invariants: nothing here opens anything but the files that [`read`] is given, and the programs that a component
+//! names, which are a part of the config; nothing is printed; the value of an
 //! environment variable is never part of a diagnostic, nor of the `Debug` text of anything in here.
 
 mod component;
@@ -16,6 +17,7 @@ mod fault;
 mod files;
 mod glob;
 mod graph;
+mod inside;
 mod options;
 mod registry;
 mod suggest;
@@ -68,7 +70,7 @@ pub fn load(
         let parsed = syntax::parse(file, source, environment);
         collected.diagnostics.extend(parsed.diagnostics);
         match parsed.root {
-            Some(root) => collected.file(file, root, registry),
+            Some(root) => collected.file(file, &source.text, root, registry),
             None => is_readable = false,
         }
     }
@@ -102,7 +104,7 @@ struct Collected {
 }
 
 impl Collected {
-    fn file(&mut self, file: usize, root: Item, registry: &Registry<'_>) {
+    fn file(&mut self, file: usize, text: &str, root: Item, registry: &Registry<'_>) {
         let sections = Role::ALL.map(|(name, _)| name);
         let (components, top) = root.split(&sections);
         self.top(file, &top, &sections);
@@ -117,7 +119,7 @@ impl Collected {
             }
             for entry in section.item.entries() {
                 let key = Place::new(file, entry.span.clone());
-                let mut reader = Reader { file, registry, diagnostics: &mut self.diagnostics };
+                let mut reader = Reader { file, text, registry, diagnostics: &mut self.diagnostics };
                 let component = reader.read(role, entry.clone());
                 let title = format!("the id `{}` is given twice", entry.name);
                 let is_new = first(&mut self.ids, &entry.name, key, title, &mut self.diagnostics);
@@ -132,7 +134,7 @@ impl Collected {
             let title = format!("`{}` is given twice", entry.name);
             first(&mut self.keys, &entry.name, place, title, &mut self.diagnostics);
         }
-        let owner = options::Owner { file, name: "the top level", common: sections };
+        let owner = options::Owner { file, text: "", name: "the top level", common: sections };
         let read = options::read(top, owner, options::deserialize::<Top>, &mut self.diagnostics);
         let read = read.unwrap_or_default();
         self.top.data_dir = self.top.data_dir.take().or(read.data_dir);

@@ -6,9 +6,12 @@
 
 use super::de::Reader;
 use super::diagnostic::{Diagnostic, Place};
+use super::environment::Text;
 use super::fault::{At, Fault, Kind};
+use super::inside::Inside;
 use super::suggest;
 use super::tree::{Entry, Item, Value};
+use crate::event::Mark;
 use serde::de::DeserializeOwned;
 use std::collections::HashSet;
 
@@ -17,6 +20,8 @@ use std::collections::HashSet;
 pub(super) struct Owner<'a> {
     /// Index of its file.
     pub file: usize,
+    /// Text of its file.
+    pub text: &'a str,
     /// What it is called in messages ("`stdin`").
     pub name: &'a str,
     /// Keys that it may have besides its own options.
@@ -42,6 +47,7 @@ pub(super) fn read<T>(
                 if reading.is_news(&fault) {
                     is_sound = false;
                     diagnostics.push(describe(&fault, table, owner));
+                    diagnostics.extend(fault.others().iter().map(|other| describe(other, table, owner)));
                 }
                 if !reading.step_over(&fault) {
                     return None;
@@ -127,7 +133,8 @@ fn key_of(item: &Item, number: usize) -> Option<(usize, String)> {
     }
 }
 
-fn describe(fault: &Fault, table: &Item, owner: Owner<'_>) -> Diagnostic {
+/// What there is to say of `fault`, found in `table`.
+pub(super) fn describe(fault: &Fault, table: &Item, owner: Owner<'_>) -> Diagnostic {
     let path = fault.path();
     let is_top = fault.at().is_none_or(|at| at.number == table.number || is_entry(table, at.number));
     let whose = if path.is_empty() || is_top { owner.name.to_owned() } else { format!("`{path}`") };
@@ -144,8 +151,16 @@ fn describe(fault: &Fault, table: &Item, owner: Owner<'_>) -> Diagnostic {
     let from = reference.map(|written| format!("the value comes from `{written}`"));
     match fault.kind() {
         Kind::Custom(message) => Diagnostic::error(invalid).at(place, message).help(from),
-        Kind::Refused { message, help } => {
+        Kind::Refused { message, help, marks } if marks.is_empty() => {
             Diagnostic::error(invalid).at(place, message).help(help.clone().or(from))
+        }
+        Kind::Refused { message, help, marks } => {
+            let number = fault.at().map(|at| at.number);
+            let text = match number.and_then(|number| table.find(number)).map(|item| &item.value) {
+                Some(Value::Text(text)) => Some(text),
+                _ => None,
+            };
+            marked(message, marks, place, text, owner).help(help.clone().or(from))
         }
         Kind::Type { found, expected } => Diagnostic::error(format!("wrong type of `{path}`"))
             .at(place, format!("expected {expected}, found {found}"))
@@ -175,6 +190,33 @@ fn describe(fault: &Fault, table: &Item, owner: Owner<'_>) -> Diagnostic {
             Diagnostic::error(format!("`{name}` stands twice")).at(place, "the same option by another name")
         }
     }
+}
+
+/// A diagnostic that points into a string: at its parts, where the string stands in the file as it reads, else at all
+/// of it, with the line.
+fn marked(title: &str, marks: &[Mark], place: Place, text: Option<&Text>, owner: Owner<'_>) -> Diagnostic {
+    let token = owner.text.get(place.span.clone()).unwrap_or_default();
+    let inside = text.and_then(|text| Inside::new(token, &text.written, &text.value));
+    let mut diagnostic = Diagnostic::error(title);
+    for mark in marks {
+        let (place, label) = match &inside {
+            Some(inside) => {
+                let [start, end] =
+                    [mark.span.start, mark.span.end].map(|at| place.span.start + inside.at(at));
+                (Place::new(place.file, start..end), mark.label.clone())
+            }
+            None => {
+                let value = text.map(|text| text.value.as_str()).unwrap_or_default();
+                let line = 1 + value.get(..mark.span.start).unwrap_or_default().matches('\n').count();
+                (place.clone(), format!("line {line} of it: {}", mark.label))
+            }
+        };
+        diagnostic = match diagnostic.at {
+            None => diagnostic.at(place, label),
+            Some(_) => diagnostic.also(place, label),
+        };
+    }
+    diagnostic
 }
 
 /// Help for a common key where it does not belong.

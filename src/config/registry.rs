@@ -67,6 +67,9 @@ pub static TRANSFORMS: &[Entry<dyn TransformConfig>] = &[
         "metadata_projection",
         "keeps the metadata that you chose, in your order",
     ),
+    transform::<transforms::remap::Remap>("remap", "changes events by a program in VRL"),
+    transform::<transforms::filter::Filter>("filter", "passes the events for which a condition holds"),
+    transform::<transforms::route::Route>("route", "sends events to ports by conditions"),
 ];
 
 /// The sinks of this program.

@@ -14,6 +14,7 @@ pub struct Meter {
     bytes_in: AtomicU64,
     batches_rejected: AtomicU64,
     batches_lost: AtomicU64,
+    programs_failed: AtomicU64,
     dropped: Mutex<Drops>,
     faults: Mutex<BTreeMap<String, u64>>,
 }
@@ -33,6 +34,8 @@ pub struct Totals {
     pub batches_rejected: u64,
     /// Batches of a source of which nobody can say where they are.
     pub batches_lost: u64,
+    /// Events on which a program in VRL has failed, whatever became of them.
+    pub programs_failed: u64,
     /// Events dropped on purpose, by reason.
     pub dropped: Drops,
     /// Records that could not be decoded, by reason; they are part of `dropped` where nobody consumes them.
@@ -69,6 +72,11 @@ impl Meter {
         }
     }
 
+    /// Counts events on which a program has failed.
+    pub fn count_failed(&self, events: u64) {
+        self.programs_failed.fetch_add(events, Ordering::Relaxed);
+    }
+
     /// Counts events dropped for `reason`.
     pub fn count_dropped(&self, reason: Reason, events: u64) {
         if events > 0 {
@@ -91,6 +99,7 @@ impl Meter {
             bytes_in: self.bytes_in.load(Ordering::Relaxed),
             batches_rejected: self.batches_rejected.load(Ordering::Relaxed),
             batches_lost: self.batches_lost.load(Ordering::Relaxed),
+            programs_failed: self.programs_failed.load(Ordering::Relaxed),
             dropped: self.dropped.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             faults: self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }

@@ -25,12 +25,13 @@ pub struct Batch {
     /// Who waits for a verdict.
     pub acks: Acks,
     drops: Drops,
+    failed: u64,
 }
 
 impl Batch {
     /// A batch of `events` received at `now_ms`.
     pub fn new(events: Vec<Event>, now_ms: u64, acks: Acks) -> Batch {
-        Batch { events, now_ms, last: false, replayed: false, acks, drops: Drops::new() }
+        Batch { events, now_ms, last: false, replayed: false, acks, drops: Drops::new(), failed: 0 }
     }
 
     /// Keeps the events for which `keep` holds and counts the others as dropped for `reason`.
@@ -52,9 +53,25 @@ impl Batch {
         std::mem::take(&mut self.drops)
     }
 
+    /// Counts events on which a program has failed, whatever becomes of them.
+    pub fn count_failed(&mut self, events: u64) {
+        self.failed += events;
+    }
+
+    /// On how many events programs have failed since the last call.
+    pub fn take_failed(&mut self) -> u64 {
+        std::mem::take(&mut self.failed)
+    }
+
     /// A second batch of the same events for another consumer; both have to be resolved.
     pub fn split(&self) -> Batch {
-        Batch { events: self.events.clone(), acks: self.acks.clone(), drops: Drops::new(), ..*self }
+        Batch {
+            events: self.events.clone(),
+            acks: self.acks.clone(),
+            drops: Drops::new(),
+            failed: 0,
+            ..*self
+        }
     }
 
     /// Says what became of the batch.

@@ -12,7 +12,7 @@ mod record;
 
 pub use batch::{Batch, Drops, Reason};
 pub use demand::Demand;
-pub use invalid::Invalid;
+pub use invalid::{Invalid, Mark};
 pub use origin::{Origin, Refusal, Stream, fingerprint};
 pub use receipt::{Acks, Share, Verdict};
-pub use record::{Changes, Event, Made, Names, Place, Tree};
+pub use record::{Changes, Event, Made, Names, Place, Tree, write_value};

@@ -16,6 +16,7 @@ mod value;
 pub use change::{Changes, Made};
 pub use parts::Names;
 pub use tree::Tree;
+pub use value::write as write_value;
 
 use super::json::scan::{self, Piece, Scan};
 use super::json::{Escapes, Flaw, Json, string};

@@ -57,7 +57,7 @@ pub async fn replay(
 ) -> Result<Replayed, ReplayError> {
     let node = plan.sinks.iter().find(|node| node.id == sink).ok_or(ReplayError::NoSuchSink)?;
     let reader = BufReader::new(std::fs::File::open(file).map_err(ReplayError::Unreadable)?);
-    let unbuildable = |why| ReplayError::Unbuildable(Unbuildable { id: node.id.clone(), why });
+    let unbuildable = |why| ReplayError::Unbuildable(Unbuildable::new(&node.id, why));
     let work = node.config.build().map_err(unbuildable)?;
     let meter: Arc<Meter> = Arc::default();
     let (inlet, outlet) = queue(node.limits, Arc::clone(&meter));

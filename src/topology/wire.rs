@@ -42,7 +42,14 @@ pub struct Unbuildable {
     /// Id of the component.
     pub id: String,
     /// Why.
-    pub why: Invalid,
+    pub why: Box<Invalid>,
+}
+
+impl Unbuildable {
+    /// The component `id` can't be made because of `why`.
+    pub fn new(id: &str, why: Invalid) -> Unbuildable {
+        Unbuildable { id: id.to_owned(), why: Box::new(why) }
+    }
 }
 
 /// Makes every component of `plan` and the queues between them.
@@ -59,7 +66,7 @@ pub fn wire(plan: &Plan, shutdown: &Shutdown, mode: RunMode) -> Result<Wired, Un
     let segments = wiring.segments()?;
     let mut sinks = Vec::new();
     for (node, queue) in plan.sinks.iter().zip(queues) {
-        let work = node.config.build().map_err(|why| Unbuildable { id: node.id.clone(), why })?;
+        let work = node.config.build().map_err(|why| Unbuildable::new(&node.id, why))?;
         let (id, meter, rejects) = (node.id.clone(), wiring.meter(&node.id), wiring.rejects(&node.id));
         sinks.push(work.task(SinkContext { id, queue, meter, rejects }));
     }
@@ -77,7 +84,7 @@ pub fn wire(plan: &Plan, shutdown: &Shutdown, mode: RunMode) -> Result<Wired, Un
             data_dir: plan.data_dir().to_owned(),
             once: mode.once,
         };
-        let task = node.config.build(cx).map_err(|why| Unbuildable { id: node.id.clone(), why })?;
+        let task = node.config.build(cx).map_err(|why| Unbuildable::new(&node.id, why))?;
         sources.push((node.id.clone(), task));
     }
     Ok(Wired { sources, segments, sinks, meters: wiring.meters })
@@ -171,7 +178,8 @@ impl Wiring<'_> {
     }
 
     fn stage(&self, node: &Node<dyn TransformConfig>) -> Result<Stage, Unbuildable> {
-        let transform = node.config.build().map_err(|why| Unbuildable { id: node.id.clone(), why })?;
+        let mut transform = node.config.build().map_err(|why| Unbuildable::new(&node.id, why))?;
+        transform.set_id(&node.id);
         let ports = node.config.ports().into_iter().map(|port| {
             let targets = self.targets(&node.id, Some(&port));
             (port, targets)

@@ -5,16 +5,23 @@
 //! the end of the stream.
 
 pub mod audit_policy;
+pub mod filter;
 pub mod legacy_message;
 pub mod metadata_projection;
+pub mod remap;
+pub mod route;
 
 use crate::event::{Batch, Demand, Event, Invalid};
+use std::path::Path;
 
 /// One stage of a pipeline.
 pub trait Transform: Send {
     /// Works on `batch` in place. What leaves the main path is dropped by [`Batch::retain`] (counted), or sent to a
     /// port.
     fn apply(&mut self, batch: &mut Batch, ports: &mut Ports);
+
+    /// Tells it the id that it has in the config.
+    fn set_id(&mut self, _id: &str) {}
 
     /// When it has to be called even though no batch comes, in milliseconds since 1970, UTC.
     fn wake_at(&self) -> Option<u64> {
@@ -26,6 +33,22 @@ pub trait Transform: Send {
 pub trait TransformConfig: Send + Sync {
     /// Makes the transform.
     fn build(&self) -> Result<Box<dyn Transform>, Invalid>;
+
+    /// Reads the files that are a part of the options, by what it is given, before the first [`TransformConfig::build`]. The
+    /// default reads none.
+    fn load(&mut self, _read: &dyn Fn(&Path) -> Result<String, String>) -> Result<(), Invalid> {
+        Ok(())
+    }
+
+    /// What is hardly as meant in options that can be built.
+    fn warnings(&self) -> Vec<Invalid> {
+        Vec::new()
+    }
+
+    /// Whether anything comes out by another way than its ports.
+    fn has_main_output(&self) -> bool {
+        true
+    }
 
     /// What it can use of its input, where its own consumers can use `downstream`.
     fn demand(&self, downstream: Demand) -> Demand;

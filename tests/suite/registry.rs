@@ -55,7 +55,7 @@ fn complete(role: &str, example: &str) -> String {
             "type = \"demo_logs\"\ncount = 20\ninterval_secs = 0".to_owned(),
         );
     }
-    if role != "sinks" {
+    if role != "sinks" && !table.contains_key("sinks") {
         added.insert("sinks.end".to_owned(), format!("type = \"blackhole\"\ninputs = [\"{id}\"]"));
     }
     added.iter().fold(example.to_owned(), |all, (name, options)| format!("{all}\n[{name}]\n{options}\n"))

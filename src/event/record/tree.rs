@@ -111,6 +111,12 @@ impl<'a> Tree<'a> {
         self.whole().get(&path.path)
     }
 
+    /// The whole record, as its own value.
+    pub fn record(self) -> Value {
+        self.whole();
+        self.root.into_inner().unwrap_or(Value::Null)
+    }
+
     fn way<'p>(&self, segments: &'p [OwnedSegment]) -> Way<'p> {
         let [OwnedSegment::Field(name), rest @ ..] = segments else { return Way::Whole };
         if name.as_str() != "metadata" || self.event.metadata_at.is_none() {
