@@ -70,6 +70,8 @@ pub static TRANSFORMS: &[Entry<dyn TransformConfig>] = &[
     transform::<transforms::remap::Remap>("remap", "changes events by a program in VRL"),
     transform::<transforms::filter::Filter>("filter", "passes the events for which a condition holds"),
     transform::<transforms::route::Route>("route", "sends events to ports by conditions"),
+    transform::<transforms::dedupe::Dedupe>("dedupe", "drops events that were there before"),
+    transform::<transforms::throttle::Throttle>("throttle", "drops what comes faster than it may"),
 ];
 
 /// The sinks of this program.

@@ -5,11 +5,13 @@
 //! the end of the stream.
 
 pub mod audit_policy;
+pub mod dedupe;
 pub mod filter;
 pub mod legacy_message;
 pub mod metadata_projection;
 pub mod remap;
 pub mod route;
+pub mod throttle;
 
 use crate::event::{Batch, Demand, Event, Invalid};
 use std::path::Path;

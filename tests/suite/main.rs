@@ -49,4 +49,6 @@ mod signals;
 mod simulation;
 mod text;
 mod unwrap;
+mod vrl_flow;
+mod vrl_remap;
 mod wrap;
