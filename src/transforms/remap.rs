@@ -172,6 +172,10 @@ impl Transform for Remapper {
                             batch.count_dropped("empty_array", 1);
                             false
                         }
+                        Made::TooLarge => {
+                            let message = "the program has written more than an event can hold".to_owned();
+                            self.failed(event, &Failure { is_abort: false, message }, batch, ports)
+                        }
                     }
                 }
             };

@@ -8,6 +8,10 @@ use vrl::value::{KeyString, ObjectMap, Value};
 /// The members that come first where a program has made a record, in this order.
 const FIRST: [&str; 4] = ["message", "time", "metadata", "severity"];
 
+/// As much as a program may write to one event. It needs much to go beyond that (a packed bomb), and what an event holds
+/// has to fit into 31 bits even where many programs follow each other.
+const CHANGE_BYTES_MAX: usize = 64 << 20;
+
 /// What a program has made of an event.
 #[derive(Debug, Default)]
 pub struct Changes {
@@ -35,6 +39,23 @@ pub enum Made {
     More(Vec<Event>),
     /// None at all.
     Nothing,
+    /// More than an event can hold; it is as it was.
+    TooLarge,
+}
+
+impl Changes {
+    /// Bytes of what was written, roughly.
+    fn size_bytes(&self) -> usize {
+        let of = |edits: &Edits| -> usize {
+            let kept = edits.kept.iter().filter_map(|(_, value)| value.as_ref()).map(value::size_bytes);
+            let added = edits.added.iter().map(|(name, value)| name.len() + value::size_bytes(value));
+            kept.sum::<usize>() + added.sum::<usize>()
+        };
+        let root = self.root.as_ref().map_or(0, value::size_bytes);
+        let percent =
+            self.percent.iter().flatten().map(|(name, value)| name.len() + value::size_bytes(value));
+        of(&self.top) + of(&self.metadata) + root + percent.sum::<usize>()
+    }
 }
 
 impl Event {
@@ -57,6 +78,9 @@ impl Event {
     /// Takes over what a program has made of the event. Events that it has made beside this one come back; the first
     /// of all stays here, and none stays where there are none.
     pub fn change(&mut self, changes: Changes) -> Made {
+        if changes.size_bytes() > CHANGE_BYTES_MAX {
+            return Made::TooLarge;
+        }
         if let Some(percent) = changes.percent {
             self.hidden_mut().percent = Some(percent);
         }

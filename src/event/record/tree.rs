@@ -59,8 +59,10 @@ pub struct Tree<'a> {
     event: &'a Event,
     top: Side,
     metadata: Side,
-    /// The whole record, from the moment when a program has asked for it; the sides count no more then.
+    /// The whole record, from the moment when a program has asked for it.
     root: OnceCell<Value>,
+    /// Whether the program has written to the whole; if so, the sides count no more.
+    root_written: bool,
     percent: OnceCell<Value>,
     percent_written: bool,
 }
@@ -79,6 +81,7 @@ impl<'a> Tree<'a> {
             top: Side::default(),
             metadata: Side::default(),
             root: OnceCell::new(),
+            root_written: false,
             percent: OnceCell::new(),
             percent_written: false,
         }
@@ -86,13 +89,13 @@ impl<'a> Tree<'a> {
 
     /// What has been written so far.
     pub fn into_changes(self) -> Changes {
-        let Tree { top, metadata, root, percent, percent_written, .. } = self;
+        let Tree { top, metadata, root, root_written, percent, percent_written, .. } = self;
         let percent = match percent.into_inner() {
             Some(Value::Object(map)) if percent_written => Some(map),
             Some(other) if percent_written => Some(ObjectMap::from([("value".into(), other)])),
             _ => None,
         };
-        match root.into_inner() {
+        match root.into_inner().filter(|_| root_written) {
             Some(root) => Changes { root: Some(root), percent, ..Changes::default() },
             None => Changes { top: top.into_edits(), metadata: metadata.into_edits(), root: None, percent },
         }
@@ -203,6 +206,7 @@ impl<'a> Tree<'a> {
     /// Changes the whole record.
     fn change_whole<T>(&mut self, change: impl FnOnce(&mut Value) -> T) -> T {
         self.whole();
+        self.root_written = true;
         let mut root = self.root.take().unwrap_or(Value::Null);
         let result = change(&mut root);
         self.root = OnceCell::from(root);
@@ -239,6 +243,7 @@ impl<'a> Tree<'a> {
             self.change_percent(|percent| insert(percent, segments, value));
         } else if segments.is_empty() {
             self.root = OnceCell::from(value);
+            self.root_written = true;
         } else if self.root.get().is_none()
             && let Way::Member(place, name, rest) = self.way(segments)
         {
@@ -259,6 +264,8 @@ impl<'a> Tree<'a> {
         if path.prefix == PathPrefix::Metadata {
             return self.change_percent(|percent| percent.remove(segments, compact));
         }
+        // What is not there must not have its surroundings written anew.
+        self.get(path)?;
         // What goes with the last that was in it may be anything above.
         if self.root.get().is_none()
             && !compact
@@ -316,6 +323,7 @@ impl Target for Tree<'_> {
             }
             PathPrefix::Event => {
                 self.whole();
+                self.root_written = true;
                 self.root.get_mut().and_then(|root| root.get_mut(&path.path))
             }
         })

@@ -62,6 +62,31 @@ fn a_program_that_takes_the_whole_keeps_what_reads_the_same() {
 }
 
 #[test]
+fn what_is_only_looked_at_or_not_there_is_not_written() {
+    let mut e = event(RECORD);
+    run(&mut e, |tree| {
+        assert!(tree.get(&path(".")).is_some());
+        assert!(tree.target_remove(&path(".metadata.o.none"), false).unwrap().is_none());
+        assert!(tree.target_remove(&path(".big.none"), true).unwrap().is_none());
+    });
+    assert_eq!(json_of(&e), RECORD);
+    assert!(e.extra.is_empty());
+}
+
+#[test]
+fn what_no_event_can_hold_is_refused() {
+    let mut e = event(RECORD);
+    let made = run(&mut e, |tree| tree.set(&path(".a"), Value::from("x".repeat(65 << 20))));
+    assert!(matches!(made, Made::TooLarge));
+    assert_eq!(json_of(&e), RECORD);
+}
+
+#[test]
+fn an_event_is_small() {
+    assert!(size_of::<Event>() <= 296, "{}", size_of::<Event>());
+}
+
+#[test]
 fn metadata_can_be_replaced_and_made_anew() {
     for (record, to, expected) in [
         (r#"{"metadata":{"a":1},"b":2}"#, r#"{"c":3}"#, r#"{"metadata":{"c":3},"b":2}"#),

@@ -149,6 +149,16 @@ fn float(number: f64, out: &mut Vec<u8>) {
     written.unwrap_or_default();
 }
 
+/// Bytes of the text of `value`, roughly.
+pub(super) fn size_bytes(value: &Value) -> usize {
+    match value {
+        Value::Bytes(bytes) => bytes.len() + 2,
+        Value::Array(list) => list.iter().map(|item| size_bytes(item) + 1).sum::<usize>() + 2,
+        Value::Object(map) => map.iter().map(|(name, item)| name.len() + size_bytes(item) + 4).sum(),
+        _ => 8,
+    }
+}
+
 /// Whether the JSON text of `value` reads as `value` again.
 pub(super) fn is_plain(value: &Value) -> bool {
     match value {
