@@ -187,13 +187,21 @@ impl Event {
     }
 
     /// `name` is the name itself, not its text in JSON.
+    #[inline(always)]
     fn position_named(&self, place: Place, known: u8, name: &[u8]) -> Option<usize> {
-        if known != 0 || scan::plain_run(name, 0) == name.len() {
+        if known != 0 {
             return self.position_canonical(place, known, name);
+        }
+        self.position_unknown(place, name)
+    }
+
+    fn position_unknown(&self, place: Place, name: &[u8]) -> Option<usize> {
+        if scan::plain_run(name, 0) == name.len() {
+            return self.position_canonical(place, 0, name);
         }
         let mut canonical = Vec::new();
         string::escape_into(name, &mut canonical);
-        self.position_canonical(place, known, &canonical)
+        self.position_canonical(place, 0, &canonical)
     }
 
     fn position_canonical(&self, place: Place, known: u8, name: &[u8]) -> Option<usize> {

@@ -107,7 +107,9 @@ impl Event {
     pub fn set_from_percent(&mut self, place: Place, name: &str) {
         let percent = self.hidden.as_ref().and_then(|hidden| hidden.percent.as_ref());
         if let Some(value) = percent.and_then(|percent| percent.get(name)).cloned() {
-            self.set(place, name, |out| value::write(&value, out));
+            self.set(place, name, |out| {
+                value::write(&value, out);
+            });
         }
     }
 
@@ -189,9 +191,12 @@ impl Event {
                 self.set_metadata(value);
                 continue;
             }
-            self.set(place, &name, |out| value::write(&value, out));
+            let mut is_plain = true;
+            self.set(place, &name, |out| is_plain = value::write(&value, out));
             let at = self.list(place).len().saturating_sub(1);
-            self.remember_type(place, at, value);
+            if !is_plain {
+                self.remember_type(place, at, value);
+            }
         }
     }
 
@@ -206,9 +211,12 @@ impl Event {
             self.metadata.clear();
             self.metadata_at = None;
         }
-        let span = self.write_value(|out| value::write(&value, out));
+        let mut is_plain = true;
+        let span = self.write_value(|out| is_plain = value::write(&value, out));
         self.put(place, Some(at), Member { name, value: span });
-        self.remember_type(place, at, value);
+        if !is_plain {
+            self.remember_type(place, at, value);
+        }
     }
 
     /// Makes `value` the members of `metadata`, which is an object.
@@ -221,9 +229,7 @@ impl Event {
 
     /// Remembers a value whose text does not tell its type.
     fn remember_type(&mut self, place: Place, at: usize, value: Value) {
-        if !value::is_plain(&value)
-            && let Some(member) = self.list(place).get(at).copied()
-        {
+        if let Some(member) = self.list(place).get(at).copied() {
             self.hidden_mut().typed.push((member.value, value));
         }
     }

@@ -22,9 +22,9 @@ pub(super) struct Hidden {
 impl Hidden {
     /// Bytes of memory, roughly.
     pub fn size_bytes(&self) -> usize {
-        let mut text = Vec::new();
-        self.percent.iter().flatten().for_each(|(_, member)| value::write(member, &mut text));
-        size_of::<Hidden>() + text.len() + self.typed.len() * VALUE_BYTES
+        let percent =
+            self.percent.iter().flatten().map(|(name, member)| name.len() + value::size_bytes(member));
+        size_of::<Hidden>() + percent.sum::<usize>() + self.typed.len() * VALUE_BYTES
     }
 }
 

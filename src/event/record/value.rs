@@ -92,8 +92,8 @@ pub(super) fn key(name: Vec<u8>) -> KeyString {
 }
 
 /// Appends `value` as JSON. What JSON has no type for becomes a string: a time in RFC 3339, the text of a pattern,
-/// bytes that are not UTF-8 with a replacement for each wrong one.
-pub fn write(value: &Value, out: &mut Vec<u8>) {
+/// bytes that are not UTF-8 with a replacement for each wrong one. Says whether the text reads as the value again.
+pub fn write(value: &Value, out: &mut Vec<u8>) -> bool {
     match value {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Boolean(true) => out.extend_from_slice(b"true"),
@@ -101,42 +101,53 @@ pub fn write(value: &Value, out: &mut Vec<u8>) {
         // Writing to a Vec can't fail.
         Value::Integer(number) => write!(out, "{number}").unwrap_or_default(),
         Value::Float(number) => float(number.into_inner(), out),
-        Value::Bytes(bytes) => text(bytes, out),
-        Value::Regex(pattern) => quote_into(pattern.as_str().as_bytes(), out),
+        Value::Bytes(bytes) => return text(bytes, out),
+        Value::Regex(pattern) => {
+            quote_into(pattern.as_str().as_bytes(), out);
+            return false;
+        }
         Value::Timestamp(time) => {
             quote_into(time.to_rfc3339_opts(SecondsFormat::AutoSi, true).as_bytes(), out);
+            return false;
         }
         Value::Array(list) => {
             out.push(b'[');
+            let mut is_plain = true;
             for (at, item) in list.iter().enumerate() {
                 if at > 0 {
                     out.push(b',');
                 }
-                write(item, out);
+                is_plain &= write(item, out);
             }
             out.push(b']');
+            return is_plain;
         }
         Value::Object(map) => {
             out.push(b'{');
+            let mut is_plain = true;
             for (at, (name, member)) in map.iter().enumerate() {
                 if at > 0 {
                     out.push(b',');
                 }
                 quote_into(name.as_bytes(), out);
                 out.push(b':');
-                write(member, out);
+                is_plain &= write(member, out);
             }
             out.push(b'}');
+            return is_plain;
         }
     }
+    true
 }
 
-fn text(bytes: &[u8], out: &mut Vec<u8>) {
-    if simdutf8::basic::from_utf8(bytes).is_ok() {
+fn text(bytes: &[u8], out: &mut Vec<u8>) -> bool {
+    let is_text = simdutf8::basic::from_utf8(bytes).is_ok();
+    if is_text {
         quote_into(bytes, out);
     } else {
         quote_into(String::from_utf8_lossy(bytes).as_bytes(), out);
     }
+    is_text
 }
 
 /// A number that an `f64` can't hold was read as infinite, and is written as one that is read so again.
@@ -156,17 +167,6 @@ pub(super) fn size_bytes(value: &Value) -> usize {
         Value::Array(list) => list.iter().map(|item| size_bytes(item) + 1).sum::<usize>() + 2,
         Value::Object(map) => map.iter().map(|(name, item)| name.len() + size_bytes(item) + 4).sum(),
         _ => 8,
-    }
-}
-
-/// Whether the JSON text of `value` reads as `value` again.
-pub(super) fn is_plain(value: &Value) -> bool {
-    match value {
-        Value::Timestamp(_) | Value::Regex(_) => false,
-        Value::Bytes(bytes) => simdutf8::basic::from_utf8(bytes).is_ok(),
-        Value::Array(list) => list.iter().all(is_plain),
-        Value::Object(map) => map.values().all(is_plain),
-        Value::Null | Value::Boolean(_) | Value::Integer(_) | Value::Float(_) => true,
     }
 }
 
@@ -206,6 +206,7 @@ mod tests {
 
     #[test]
     fn what_json_has_no_type_for_is_not_plain() {
+        let is_plain = |value: &Value| write(value, &mut Vec::new());
         assert!(!is_plain(&Value::Array(vec![Value::Bytes(Bytes::from_static(b"\xff"))])));
         let time = Value::Timestamp(chrono::DateTime::from_timestamp_millis(1_760_000_000_123).unwrap());
         assert!(!is_plain(&time) && is_plain(&Value::Integer(1)));
