@@ -29,8 +29,9 @@ impl Curl {
     }
 
     fn into(options: &str, sink: &str) -> Curl {
-        let server = Server::start(options, sink);
-        let url = format!("http://{}/", server.address);
+        // Where a URL ends in a slash, curl adds the name of what it uploads.
+        let server = Server::start(&format!("path = \"/in\"\n{options}"), sink);
+        let url = format!("http://{}/in", server.address);
         Curl { server, url }
     }
 
@@ -95,7 +96,7 @@ fn bodies_of_every_form_are_taken() {
     let upload = Run::of("curl").arg_all(&["-sS", "-X", "POST", "-T", "-", &curl.url]).stdin(LINES);
     assert_eq!(upload.run().exits(0).stdout, TOOK_2);
     curl.takes(&["--data-binary", "@body"], b"", 0);
-    assert_eq!(curl.stop().len(), 20);
+    assert_eq!(curl.stop().len(), 19);
 }
 
 #[test]
@@ -155,9 +156,9 @@ fn what_is_not_served_is_told() {
     let curl = Curl::of("");
     assert!(curl.send(&["-X", "GET"], b"").stdout.ends_with(" 405 1.1\n"));
     assert!(curl.send(&["-T", "body"], b"x").stdout.ends_with(" 405 1.1\n"));
-    assert!(curl.send(&["--http1.0"], b"").stdout.contains(" 405 1."));
+    assert!(curl.send(&["--http1.0"], b"").stdout.ends_with(" 405 1\n"));
     assert!(curl.send(&["--http2-prior-knowledge"], b"").stdout.ends_with(" 405 2\n"));
-    let elsewhere = curl.url.clone() + "elsewhere";
+    let elsewhere = curl.url.clone() + "/elsewhere";
     let told = Run::of("curl").arg_all(&["-sS", "-w", " %{http_code}", "-d", "x", &elsewhere]).run().exits(0);
     assert!(told.stdout.ends_with(" 404"), "{}", told.stdout);
     curl.stop();
@@ -210,7 +211,7 @@ fn ipv6_addresses_are_served() {
     // All addresses of both kinds.
     let mut curl = Curl::of("address = \"[::]:0\"");
     for host in ["[::1]", "127.0.0.1"] {
-        curl.url = format!("http://{host}:{}/", curl.server.address.port());
+        curl.url = format!("http://{host}:{}/in", curl.server.address.port());
         curl.takes(&["-g", "--data-binary", "@body"], LINES.as_bytes(), 2);
     }
     curl.stop();

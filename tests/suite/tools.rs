@@ -94,10 +94,14 @@ impl Drop for Nginx {
     }
 }
 
-/// How many connections to `address` the system knows of, those included that ended a short while ago.
+/// How many ends of connections with `address` the system knows of, those included that ended a short while ago.
 pub fn connections_to(address: SocketAddr) -> usize {
     let port = format!(":{:04X}", address.port());
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-    let remote = |line: &&str| line.split_whitespace().nth(2).is_some_and(|remote| remote.ends_with(&port));
-    table.lines().skip(1).filter(remote).count()
+    let is_one = |line: &&str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        // 0A is a listener.
+        fields[3] != "0A" && fields[1..3].iter().any(|end| end.ends_with(&port))
+    };
+    table.lines().skip(1).filter(is_one).count()
 }
