@@ -148,6 +148,12 @@ impl Run {
         self
     }
 
+    /// The same, of any bytes.
+    pub fn bytes(self, name: &str, bytes: &[u8]) -> Run {
+        std::fs::write(self.dir.path().join(name), bytes).unwrap();
+        self
+    }
+
     /// Adds a config file, and says so on the command line.
     pub fn config(self, text: &str) -> Run {
         self.file("evaltrail.toml", text).arg("-c").arg("evaltrail.toml")

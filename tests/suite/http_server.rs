@@ -3,6 +3,7 @@
 use crate::harness::{Run, TIMEOUT, until};
 use crate::http_client::{BLACKHOLE, CONSOLE, Client, Server, config};
 use crate::logs::*;
+use crate::tools::{has, skip};
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use serde_json::Value;
@@ -300,7 +301,7 @@ fn an_address_that_can_not_be_had_is_told_with_what_to_do() {
 #[test]
 fn it_listens_on_ipv6() {
     if TcpListener::bind("[::1]:0").is_err() {
-        return eprintln!("SKIPPED: this machine has no IPv6");
+        return skip("this machine has no IPv6");
     }
     let server = Server::start("address = \"[::1]:0\"", &chain_of("web"));
     server.post("", structured_json(1, "1")).is(200);
@@ -310,8 +311,8 @@ fn it_listens_on_ipv6() {
 
 #[test]
 fn curl_speaks_http_2_with_prior_knowledge() {
-    if std::process::Command::new("curl").arg("-V").output().is_err() {
-        return eprintln!("SKIPPED: no curl");
+    if !has("curl") {
+        return;
     }
     let server = Server::start("", CONSOLE);
     let url = format!("http://{}/", server.address);

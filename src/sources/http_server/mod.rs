@@ -58,6 +58,7 @@ mod site;
 mod split;
 mod tasks;
 mod tls;
+mod watch;
 
 use super::{SourceConfig, Task};
 use crate::codec::{Decoding, RecordBytes, Settings};

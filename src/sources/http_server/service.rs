@@ -1,11 +1,11 @@
 //! The head of a request: what can be refused before its body is read.
 
 use super::body::{codings, drain};
-use super::connection::Watch;
 use super::reply::Reply;
 use super::request::{Job, serve, stopping};
 use super::shape::{Declared, declared};
 use super::site::Site;
+use super::watch::Watch;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
@@ -27,13 +27,14 @@ pub async fn answer(
             // Who waits to be asked for the body gets the answer before it; others may write it first and listen
             // then.
             if !expects {
-                drain(request.into_body(), &site.spawner);
+                drain(request.into_body(), under_way.clone(), &site.spawner);
             }
             *reply
         }
         Ok((codings, declared)) => {
-            let peer = watch.peer().to_owned();
-            serve(&site, Job { incoming: request.into_body(), codings, declared, peer, expects }).await
+            let (peer, under_way) = (watch.peer().to_owned(), under_way.clone());
+            let incoming = request.into_body();
+            serve(&site, Job { incoming, under_way, codings, declared, peer, expects }).await
         }
     };
     if let Some(why) = reply.error() {
