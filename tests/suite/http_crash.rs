@@ -11,6 +11,7 @@ use crate::harness::{Live, Run, TIMEOUT, TempDir, until};
 use crate::tools::{Nginx, free_address, has};
 use clients::{Clients, Sent};
 use serde_json::Value;
+use std::collections::HashSet;
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -50,6 +51,27 @@ impl Topology {
         let mut topology = Topology::new();
         let sink = format!("type = \"file\"\npath = \"{}\"\n", topology.output().display());
         topology.add(&sink, true);
+        topology
+    }
+
+    /// A server that hands on to another one by requests: `%id` tells what it has sent twice from what it got twice.
+    fn server_to_server() -> Topology {
+        let mut topology = Topology::new();
+        let sink = format!("type = \"file\"\npath = \"{}\"\n", topology.output().display());
+        let next = topology.add(&sink, true);
+        let sink = format!(
+            "type = \"http\"\nuri = \"http://{next}/\"\nbatch.timeout_secs = 0.01\nbatch.max_events = 300\n\
+             request.retry_initial_backoff_secs = 0.01\nrequest.retry_max_duration_secs = 0.05\n"
+        );
+        topology.add(&sink, true);
+        // Clients send to the first one.
+        topology.nodes.swap(0, 1);
+        let config = &topology.nodes[0].config;
+        let text = std::fs::read_to_string(config).unwrap();
+        let project =
+            "[transforms.project]\ntype = \"metadata_projection\"\ninputs = [\"web\"]\nkeys = [\"%id\"]\n";
+        let text = text.replace("inputs = [\"web\"]", "inputs = [\"project\"]") + project;
+        std::fs::write(config, text).unwrap();
         topology
     }
 
@@ -110,15 +132,23 @@ impl Topology {
         }
     }
 
-    /// The messages that have arrived. Fails the test on a line that is torn.
-    fn messages(&self) -> Vec<String> {
+    /// The messages that have arrived, but for those that came again with the same `%id`; and the number of those. Fails
+    /// the test on a line that is torn.
+    fn messages(&self) -> (Vec<String>, usize) {
         let text = String::from_utf8(std::fs::read(self.output()).unwrap()).unwrap();
         assert!(text.ends_with('\n'), "the last line is torn");
-        let message = |line: &str| {
+        let (mut messages, mut ids, mut again) = (Vec::new(), HashSet::new(), 0);
+        for line in text.lines() {
             let event: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("torn: {e}: {line}"));
-            event["message"].as_str().unwrap_or_else(|| panic!("{line}")).to_owned()
-        };
-        text.lines().map(message).collect()
+            let id = event["metadata"]["id"].as_str();
+            match id.is_none_or(|id| ids.insert(id.to_owned())) {
+                true => {
+                    messages.push(event["message"].as_str().unwrap_or_else(|| panic!("{line}")).to_owned())
+                }
+                false => again += 1,
+            }
+        }
+        (messages, again)
     }
 }
 
@@ -136,13 +166,23 @@ fn run(topology: &mut Topology, what: &str) -> Sent {
     assert!(until(TIMEOUT, || TcpStream::connect(entry).is_ok()));
     let sent = clients.finish(PATIENCE);
     topology.stop();
-    sent.check(&topology.messages()).print(what, kills);
+    let (messages, again) = topology.messages();
+    sent.check(&messages).print(what, kills);
+    if again > 0 {
+        eprintln!("crash, {what}: {again} more came again with the same %id");
+    }
     sent
 }
 
 #[test]
 fn no_record_is_lost_or_doubled_without_reason_by_a_kill() {
     let sent = run(&mut Topology::server_to_file(), "server to file");
+    assert!(sent.repeated() > 0, "no kill has met a request");
+}
+
+#[test]
+fn from_server_to_server_nothing_is_lost_whichever_is_killed() {
+    let sent = run(&mut Topology::server_to_server(), "server to server to file");
     assert!(sent.repeated() > 0, "no kill has met a request");
 }
 
