@@ -54,11 +54,11 @@ mod client;
 mod headers;
 mod tls;
 
-pub use body::{Compression, Framing};
+pub use body::Framing;
 pub use tls::Tls;
 
 use super::SinkConfig;
-use crate::codec::{Encoder, Encoding};
+use crate::codec::{Compression, Encoder, Encoding};
 use crate::delivery::{Policy, REJECTED, Work};
 use crate::event::Invalid;
 use crate::net::{Auth, Secret};
