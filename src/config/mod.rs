@@ -23,6 +23,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod written;
 
 pub use diagnostic::{Diagnostic, Place, Severity, Source};
 pub use environment::Environment;
@@ -170,7 +171,9 @@ fn connect(
         }
     }
     let graph = Graph::new(components, diagnostics);
-    (0..components.len()).map(|index| graph.inputs(index)).collect()
+    let inputs: Vec<_> = (0..components.len()).map(|index| graph.inputs(index)).collect();
+    written::check(components, &inputs, diagnostics);
+    inputs
 }
 
 fn plan(components: Vec<Component>, inputs: Vec<Vec<crate::topology::OutputId>>, top: Top) -> Plan {

@@ -217,6 +217,10 @@ impl Manner {
 }
 
 impl SinkConfig for File {
+    fn writes(&self) -> Option<String> {
+        Some(Template::parse(&self.path).ok()?.sample())
+    }
+
     fn build(&self) -> Result<Work, Invalid> {
         let template = Template::parse(&self.path)?;
         self.rotation.check()?;
