@@ -4,18 +4,19 @@
 #     benches/ingest.sh [SECONDS [ROUNDS]]        # 3 seconds for each figure and 3 rounds where they are left out
 #
 # `evaltrail` is the whole path: http_server, legacy_message, audit_policy, metadata_projection, blackhole. `discard` is
-# nginx with `return 200`: it reads the body from the socket and throws it away, without a look, and may answer before it
-# is all there: the least that any server can do. `proxy` is nginx that takes the whole body in and hands it on to such a
-# server: what nginx does as a reverse proxy, all work that is not ours to do. The load is wrk, one thread with 16
-# connections, by HTTP/1.1 with keep-alive, over loopback; it takes its share of the same processors, which is printed
+# nginx with `return 200`: it reads the body from the socket and throws it away, without a look, and answers before it is
+# all there: less than any server can do that has to do with what it gets. wrk does not get over such an answer while it
+# still sends, so there are no figures of it for large bodies. `read` is nginx that takes the whole body into memory, as
+# in front of any application, and then asks `discard`, without the body, what to say. The load is wrk, one thread with
+# 16 connections, by HTTP/1.1 with keep-alive, over loopback; it takes its share of the same processors, which is printed
 # (`wrk`: seconds of processor time in a second), as is the server's. Logs are made by the demo_logs source: `mixed` has
-# 5 % records of evaluations. EVALTRAIL names another program to measure. Needs wrk, nginx, jq.
+# 5 % records of evaluations. EVALTRAIL names another program to measure. Needs wrk, nginx, jq, python3.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-3}
 rounds=${2:-3}
 PATH=$PATH:/usr/sbin
-for tool in wrk nginx jq; do
+for tool in wrk nginx jq python3; do
   command -v "$tool" >/dev/null || { echo "needs $tool" >&2; exit 2; }
 done
 if [ -z "${EVALTRAIL:-}" ]; then
@@ -68,7 +69,7 @@ TOML
 # A port that is free now.
 free() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
-# nginx_of NAME LOCATION...: starts nginx, sets port_NAME and pids_NAME.
+# start_nginx NAME LOCATION: sets port_NAME and pid_NAME.
 start_nginx() {
   mkdir -p "$work/$1"
   local port
@@ -98,7 +99,8 @@ NGINX
   declare -g "port_$1=$port" "pid_$1=$!"
 }
 start_nginx discard 'return 200;'
-start_nginx proxy 'proxy_pass http://discard; proxy_http_version 1.1; proxy_set_header Connection "";'
+start_nginx read 'proxy_pass http://discard; proxy_http_version 1.1; proxy_set_header Connection "";
+  proxy_pass_request_body off; proxy_set_header Content-Length "";'
 "$EVALTRAIL" --log-format json -c "$work/ingest.toml" 2>"$work/said" >/dev/null &
 pid_evaltrail=$!
 started+=("$pid_evaltrail")
@@ -156,19 +158,21 @@ measure() {
 
 median() { sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
-printf '%-12s %-10s %7s %11s %12s %8s %8s %6s %14s\n' log server events requests/s events/s MB/s server wrk "times discard"
+printf '%-12s %-10s %7s %11s %12s %8s %8s %6s %11s\n' log server events requests/s events/s MB/s server wrk 'times read'
 for log in mixed evaluations; do
+  bytes=$(head -n 40000 "$work/$log.log" | wc -c)
   for size in 1 100 10000; do
+    servers=(read evaltrail)
+    [ "$size" -gt 100 ] || servers=(discard read evaltrail)
     for ((round = 0; round < rounds; round++)); do
-      for server in discard proxy evaltrail; do measure "$server" "$log" "$size"; done
+      for server in "${servers[@]}"; do measure "$server" "$log" "$size"; done
     done
-    bytes=$(head -n 40000 "$work/$log.log" | wc -c)
-    base=$(cut -d' ' -f1 "$work/discard.$log.$size" | median)
-    for server in discard proxy evaltrail; do
+    base=$(cut -d' ' -f1 "$work/read.$log.$size" | median)
+    for server in "${servers[@]}"; do
       figures=$work/$server.$log.$size
       awk -v l="$log" -v n="$server" -v e="$size" -v b="$base" -v m="$bytes" -v r="$(cut -d' ' -f1 "$figures" | median)" \
         -v c="$(cut -d' ' -f2 "$figures" | median)" -v w="$(cut -d' ' -f3 "$figures" | median)" 'BEGIN {
-        printf "%-12s %-10s %7d %11.0f %12.0f %8.1f %8.2f %6.2f %14.2f\n",
+        printf "%-12s %-10s %7d %11.0f %12.0f %8.1f %8.2f %6.2f %11.2f\n",
           l, n, e, r, r * e, r * e * m / 40000 / 1e6, c, w, r / b }'
     done
   done

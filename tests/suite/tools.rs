@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 /// Says that a test has done nothing. Past the test runner, which keeps to itself what passing tests print.
+#[allow(clippy::explicit_write, reason = "eprintln! is what the test runner keeps to itself")]
 pub fn skip(why: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     writeln!(std::io::stderr(), "SKIPPED: {test}: {why}").unwrap();

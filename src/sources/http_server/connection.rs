@@ -11,8 +11,8 @@ use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
-use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -174,19 +174,13 @@ fn too_slow(site: &Site, watch: &Watch) {
     tracing::debug!(source = site.id, peer = watch.peer(), "the head of a request did not come in time");
 }
 
-/// An answer to come.
-type Answer = Pin<Box<dyn Future<Output = Result<Response<Full<Bytes>>, std::convert::Infallible>> + Send>>;
-
 /// Answers the requests of a connection.
 fn service(
     site: &Arc<Site>,
     watch: &Arc<Watch>,
-) -> impl HttpService<Incoming, ResBody = Full<Bytes>, Error = std::convert::Infallible, Future = Answer> + use<>
-{
+) -> impl HttpService<Incoming, ResBody = Full<Bytes>, Error = Infallible, Future: Send + 'static> + use<> {
     let (site, watch) = (Arc::clone(site), Arc::clone(watch));
-    service_fn(move |request: Request<Incoming>| -> Answer {
-        Box::pin(answer(Arc::clone(&site), Arc::clone(&watch), request))
-    })
+    service_fn(move |request| answer(Arc::clone(&site), Arc::clone(&watch), request))
 }
 
 /// Serves requests by HTTP/1. Gives the stream back as soon as it may be parked.
@@ -201,9 +195,12 @@ async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     if attend(&mut Pin::new(&mut connection), site, limits, watch, true).await == End::Over {
         return None;
     }
-    // Being between two requests, it is done at once.
+    // Being between two requests, it is done at once; its stream is not closed with it.
+    watch.keep_open(true);
     Pin::new(&mut connection).graceful_shutdown();
-    match poll_fn(|cx| Poll::Ready(connection.poll_without_shutdown(cx))).await {
+    let done = poll_fn(|cx| Poll::Ready(Pin::new(&mut connection).poll(cx))).await;
+    watch.keep_open(false);
+    match done {
         Poll::Ready(Ok(())) => {
             let parts = connection.into_parts();
             let mut stream = parts.io.into_inner();
@@ -237,7 +234,7 @@ trait Speaks {
 impl<I, S> Speaks for Pin<&mut http1::Connection<I, S>>
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
-    S: HttpService<Incoming, ResBody = Full<Bytes>, Error = std::convert::Infallible>,
+    S: HttpService<Incoming, ResBody = Full<Bytes>, Error = Infallible>,
 {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
         self.as_mut().poll(cx)
@@ -251,7 +248,7 @@ where
 impl<I, S> Speaks for Pin<Box<http2::Connection<I, S, Spawner>>>
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
-    S: HttpService<Incoming, ResBody = Full<Bytes>, Error = std::convert::Infallible, Future = Answer>,
+    S: HttpService<Incoming, ResBody = Full<Bytes>, Error = Infallible, Future: Send + 'static>,
 {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
         self.as_mut().poll(cx)

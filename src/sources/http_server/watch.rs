@@ -28,6 +28,8 @@ pub struct Watch {
     is_h2: AtomicBool,
     /// Whether everything that was to be written is.
     is_flushed: AtomicBool,
+    /// Whether the stream is not to be closed with what speaks HTTP over it.
+    keeps_open: AtomicBool,
     /// Since when the head of a request is being read, in milliseconds after `began`, and one more; 0: none is.
     head_since: AtomicU64,
 }
@@ -59,6 +61,7 @@ impl Watch {
             requests: AtomicU32::new(0),
             is_h2: AtomicBool::new(false),
             is_flushed: AtomicBool::new(true),
+            keeps_open: AtomicBool::new(false),
             head_since: AtomicU64::new(1),
         }
     }
@@ -98,6 +101,11 @@ impl Watch {
         self.is_waiting()
             && self.head_since.load(Ordering::Acquire) == 0
             && self.is_flushed.load(Ordering::Acquire)
+    }
+
+    /// Says whether the stream is not to be closed with what speaks HTTP over it.
+    pub fn keep_open(&self, keeps: bool) {
+        self.keeps_open.store(keeps, Ordering::Release);
     }
 
     /// How many requests have come.
@@ -229,6 +237,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.watch.keeps_open.load(Ordering::Acquire) {
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 
