@@ -1,6 +1,7 @@
 //! The screen: arguments in, diagnostics and exit codes out. No logic.
 
 mod args;
+mod buffer;
 mod load;
 pub mod render;
 mod run;
@@ -37,6 +38,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Validate(args)) => load::validate(&args),
         Some(Command::Init(args)) => print(preset(args.preset)),
         Some(Command::List) => print(&list()),
+        Some(Command::Buffer(command)) => buffer::run(&command),
     }
 }
 

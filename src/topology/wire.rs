@@ -2,16 +2,19 @@
 
 use super::plan::{Node, OutputId, Plan};
 use super::segment::{Segment, Stage, Target};
+use crate::delivery::buffer::{self, BufferContext, BufferTask, Cutoff, Grace};
 use crate::delivery::{
     Emitter, Inlet, Limits, Meter, Outlet, Shutdown, SinkContext, SinkTask, SourceContext, WhenFull, queue,
 };
 use crate::event::{Demand, Invalid};
+use crate::sinks::SinkConfig;
 use crate::sources::{FAULTS, Task};
 use crate::transforms::TransformConfig;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Where checkpoints are kept unless `data_dir` says otherwise.
+/// Where checkpoints and buffers are kept unless `data_dir` says otherwise.
 const DATA_DIR: &str = "/var/lib/evaltrail";
 /// How much waits in front of a segment: a queue between two tasks, not a buffer for slow sinks.
 const SEGMENT_LIMITS: Limits = Limits { events_max: 10_000, kib_max: 4 * 1024, when_full: WhenFull::Block };
@@ -23,7 +26,9 @@ pub struct Wired {
     /// The transforms.
     pub segments: Vec<Segment>,
     /// The sinks.
-    pub sinks: Vec<SinkTask>,
+    pub sinks: Vec<(SinkTask, Option<Cutoff>)>,
+    /// What the buffers on disk do, by the ids of their sinks.
+    pub buffers: Vec<(String, BufferTask)>,
     /// The counters of every component.
     pub meters: BTreeMap<String, Arc<Meter>>,
 }
@@ -58,10 +63,12 @@ pub fn wire(plan: &Plan, shutdown: &Shutdown, mode: RunMode) -> Result<Wired, Un
         queues.push(outlet);
     }
     let segments = wiring.segments()?;
-    let mut sinks = Vec::new();
+    let (mut sinks, mut buffers) = (Vec::new(), Vec::new());
     for (node, queue) in plan.sinks.iter().zip(queues) {
         let work = node.config.build().map_err(|why| Unbuildable { id: node.id.clone(), why })?;
-        sinks.push(work.task(SinkContext { id: node.id.clone(), queue, meter: wiring.meter(&node.id) }));
+        let (queue, cutoff) = wiring.buffer(node, queue, shutdown, &mut buffers)?;
+        let task = work.task(SinkContext { id: node.id.clone(), queue, meter: wiring.meter(&node.id) });
+        sinks.push((task, cutoff));
     }
     let mut sources = Vec::new();
     for node in &plan.sources {
@@ -74,13 +81,19 @@ pub fn wire(plan: &Plan, shutdown: &Shutdown, mode: RunMode) -> Result<Wired, Un
             shutdown: shutdown.clone(),
             demand: demand_on(plan, &OutputId { component: node.id.clone(), port: None }),
             meter,
-            data_dir: plan.data_dir.clone().unwrap_or_else(|| DATA_DIR.into()),
+            data_dir: data_dir(plan),
             once: mode.once,
         };
         let task = node.config.build(cx).map_err(|why| Unbuildable { id: node.id.clone(), why })?;
         sources.push((node.id.clone(), task));
     }
-    Ok(Wired { sources, segments, sinks, meters: wiring.meters })
+    let is_buffered = |id: &str| plan.sinks.iter().any(|node| node.id == id && node.disk.is_some());
+    buffer::warn_of_forgotten(&data_dir(plan), is_buffered);
+    Ok(Wired { sources, segments, sinks, buffers, meters: wiring.meters })
+}
+
+fn data_dir(plan: &Plan) -> PathBuf {
+    plan.data_dir.clone().unwrap_or_else(|| DATA_DIR.into())
 }
 
 /// What the consumers of an output can use. The plan has no cycle, so this ends.
@@ -107,6 +120,30 @@ struct Wiring<'a> {
 impl Wiring<'_> {
     fn meter(&self, id: &str) -> Arc<Meter> {
         self.meters.get(id).map(Arc::clone).unwrap_or_default()
+    }
+
+    /// Puts the buffer on disk of `node`, where it has one, between its queue and its task.
+    fn buffer(
+        &self,
+        node: &Node<dyn SinkConfig>,
+        queue: Outlet,
+        stop: &Shutdown,
+        tasks: &mut Vec<(String, BufferTask)>,
+    ) -> Result<(Outlet, Option<Cutoff>), Unbuildable> {
+        let Some(settings) = node.disk else { return Ok((queue, None)) };
+        let opened = buffer::open(BufferContext {
+            id: node.id.clone(),
+            data_dir: data_dir(self.plan),
+            settings,
+            queue,
+            meter: self.meter(&node.id),
+            stop: stop.clone(),
+            grace: Grace::within(self.plan.shutdown_timeout),
+        });
+        let buffer =
+            opened.map_err(|why| Unbuildable { id: node.id.clone(), why: Invalid::new("buffer", why) })?;
+        tasks.extend(buffer.tasks.map(|task| (node.id.clone(), task)));
+        Ok((buffer.queue, Some(buffer.cutoff)))
     }
 
     fn connect(&mut self, inputs: &[OutputId], target: &Target) {
