@@ -21,8 +21,9 @@ impl Site {
         while next < 150 {
             let events: Vec<Event> = (next..next + 1 + next % 4).map(|n| event(n, 120)).collect();
             next += events.len() as u64;
-            assert!(life.append(&events));
+            assert!(life.stage(&events));
         }
+        life.log.commit().unwrap();
         let shared = Arc::clone(&life.shared);
         if delivered > 0 {
             shared.send(delivered as u64 + 1, 0)(Verdict::Delivered);

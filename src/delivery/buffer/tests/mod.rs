@@ -75,6 +75,13 @@ impl Life {
 
     /// Appends events where all of them have room; whether they had.
     pub fn append(&mut self, events: &[Event]) -> bool {
+        let has_room = self.stage(events);
+        self.log.commit().unwrap();
+        has_room
+    }
+
+    /// The same, written when a segment is full.
+    pub fn stage(&mut self, events: &[Event]) -> bool {
         let payloads = content::encode(events);
         if !self.log.has_room(&payloads) {
             return false;
@@ -90,7 +97,6 @@ impl Life {
             }
             self.log.stage(&payload);
         }
-        self.log.commit().unwrap();
         true
     }
 
