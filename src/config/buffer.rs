@@ -86,7 +86,11 @@ impl Buffer {
             }
             (Kind::Disk, None, Some(bytes)) if bytes < SIZE_BYTES_MIN => {
                 let what = format!("must be {SIZE_BYTES_MIN} or more, not {bytes}");
-                refused("max_size_bytes", &what, "less has no room for a few large records and their order")
+                refused(
+                    "max_size_bytes",
+                    &what,
+                    "space comes free in steps, and each step has to hold some records",
+                )
             }
             _ => Ok(()),
         }
