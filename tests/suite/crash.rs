@@ -27,6 +27,8 @@ use writer::{Content, Reached, Writer, Written, number};
 const KILLS: u64 = 12;
 /// A run lives so long at least and at most, in milliseconds.
 const LIVES_MS: std::ops::RangeInclusive<u64> = 2..=300;
+/// The same behind a buffer, long enough that a checkpoint is written at times: else all is read again each time.
+const BUFFERED_LIVES_MS: std::ops::RangeInclusive<u64> = 2..=1_200;
 /// By now everything is out, retries of a full disk included.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Size of the disk that is filled.
@@ -61,11 +63,12 @@ impl Crash {
     /// A disk that is full at times is made `calm` when enough was killed. Until then a write that failed may be taken
     /// back, whole lines included: what is there counts when nobody is left who could, and nothing is destroyed for it.
     fn run(content: Content, output: Option<&Path>, calm: Option<Box<dyn FnOnce() + '_>>) -> Crash {
-        Crash::at(content, |reading| Place::new(reading, output), calm)
+        Crash::at(content, LIVES_MS, |reading| Place::new(reading, output), calm)
     }
 
     fn at(
         content: Content,
+        lives_ms: std::ops::RangeInclusive<u64>,
         place: impl FnOnce(Reading) -> Place,
         calm: Option<Box<dyn FnOnce() + '_>>,
     ) -> Crash {
@@ -84,7 +87,7 @@ impl Crash {
         let writing = thread::spawn(move || writer.run());
         for _ in 0..kills {
             let live = crash.start();
-            let lives = Duration::from_millis(dice.within(LIVES_MS));
+            let lives = Duration::from_millis(dice.within(lives_ms.clone()));
             let ended = until(lives, || {
                 if is_steady {
                     crash.output.catch_up();
@@ -209,7 +212,8 @@ fn no_line_is_lost_by_a_kill() {
 #[test]
 fn no_line_in_a_buffer_on_disk_is_lost_by_a_kill() {
     let buffered = |reading| Place::new(reading, None).buffered();
-    Crash::at(Content::Lines, buffered, None).check_buffered_lines().print("lines through a buffer on disk");
+    let crash = Crash::at(Content::Lines, BUFFERED_LIVES_MS, buffered, Some(Box::new(|| ())));
+    crash.check_buffered_lines().print("lines through a buffer on disk");
 }
 
 #[test]
