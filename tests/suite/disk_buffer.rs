@@ -234,6 +234,23 @@ fn a_stop_in_front_of_a_full_buffer_says_what_is_not_acknowledged() {
     assert_eq!(there, all(there.len() as u64));
 }
 
+/// A write to a pipe that nobody reads does not return.
+#[test]
+fn a_sink_that_is_stuck_does_not_hold_up_a_stop() {
+    let site = Site::new(STDIN, DISK);
+    let config = fs::read_to_string(site.path("evaltrail.toml")).unwrap();
+    let console = "type = \"console\"\nencoding.codec = \"json\"";
+    let config = config.replace("type = \"file\"", console).replace("path = \"trail/out.jsonl\"\n", "");
+    site.0.write("evaltrail.toml", &config);
+    let mut live = site.run().live();
+    live.write(long_lines(0..1_000).as_bytes());
+    site.holds(&live, 1_000);
+    let asked = std::time::Instant::now();
+    let said = site.stop(live);
+    assert!(asked.elapsed().as_secs() < 20, "{said}");
+    assert!(said.contains("1000 events stay in the buffer"), "{said}");
+}
+
 #[test]
 fn a_full_buffer_may_drop_what_is_newest() {
     let site = Site::new(STDIN, &SMALL.replace(" }", ", when_full = \"drop_newest\" }"));
