@@ -8,6 +8,7 @@
 //! Invariants: nothing here opens anything but the files that [`read`] is given; nothing is printed; the value of an
 //! environment variable is never part of a diagnostic, nor of the `Debug` text of anything in here.
 
+mod buffer;
 mod component;
 mod de;
 mod diagnostic;
@@ -187,13 +188,15 @@ fn plan(components: Vec<Component>, inputs: Vec<Vec<crate::topology::OutputId>>,
         data_dir: top.data_dir,
     };
     for (component, inputs) in components.into_iter().zip(inputs) {
-        let Component { id, limits, options, .. } = component;
+        let Component { id, limits, disk, options, .. } = component;
         match options {
-            Options::Source(kind, config) => plan.sources.push(Node { id, kind, inputs, limits, config }),
-            Options::Transform(kind, config) => {
-                plan.transforms.push(Node { id, kind, inputs, limits, config })
+            Options::Source(kind, config) => {
+                plan.sources.push(Node { id, kind, inputs, limits, disk, config })
             }
-            Options::Sink(kind, config) => plan.sinks.push(Node { id, kind, inputs, limits, config }),
+            Options::Transform(kind, config) => {
+                plan.transforms.push(Node { id, kind, inputs, limits, disk, config })
+            }
+            Options::Sink(kind, config) => plan.sinks.push(Node { id, kind, inputs, limits, disk, config }),
             Options::Unknown => {}
         }
     }

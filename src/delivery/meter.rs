@@ -1,4 +1,5 @@
-//! Counters of one component. At rest, `events_in = events_out + dropped + rejected` holds for each.
+//! Counters of one component. At rest, `events_in = events_out + dropped + rejected` holds for each; for a
+//! sink with a buffer on disk, what it holds stands on the right side too.
 
 use crate::event::{Drops, Reason, Verdict};
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ pub struct Meter {
     events_in: AtomicU64,
     events_out: AtomicU64,
     events_rejected: AtomicU64,
+    events_buffered: AtomicU64,
     bytes_in: AtomicU64,
     batches_rejected: AtomicU64,
     batches_lost: AtomicU64,
@@ -27,6 +29,8 @@ pub struct Totals {
     pub events_out: u64,
     /// Events that a sink refused for good.
     pub events_rejected: u64,
+    /// Events that a sink's buffer on disk holds: at the end of a run, for the next one.
+    pub events_buffered: u64,
     /// Bytes that a source has read.
     pub bytes_in: u64,
     /// Batches of a source of which an event was refused for good.
@@ -53,6 +57,11 @@ impl Meter {
     /// Counts events that a sink refused for good.
     pub fn count_rejected(&self, events: u64) {
         self.events_rejected.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// Says how many events a buffer on disk holds.
+    pub fn set_buffered(&self, events: u64) {
+        self.events_buffered.store(events, Ordering::Relaxed);
     }
 
     /// Counts bytes that were read.
@@ -88,6 +97,7 @@ impl Meter {
             events_in: self.events_in.load(Ordering::Relaxed),
             events_out: self.events_out.load(Ordering::Relaxed),
             events_rejected: self.events_rejected.load(Ordering::Relaxed),
+            events_buffered: self.events_buffered.load(Ordering::Relaxed),
             bytes_in: self.bytes_in.load(Ordering::Relaxed),
             batches_rejected: self.batches_rejected.load(Ordering::Relaxed),
             batches_lost: self.batches_lost.load(Ordering::Relaxed),

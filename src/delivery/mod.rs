@@ -3,6 +3,7 @@
 //! A source emits batches and hears a verdict for each; a sink writes and says whether a failure is permanent.
 //! Everything in between is here, and knows no concrete source or sink.
 
+pub mod buffer;
 pub mod clock;
 mod dead_letters;
 pub mod disk;

@@ -20,6 +20,7 @@ mod corpus;
 mod corpus_wrapped;
 mod crash;
 mod dice;
+mod disk_buffer;
 mod evaluations;
 mod faults;
 mod file_model;
