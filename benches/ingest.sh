@@ -9,8 +9,9 @@
 # still sends, so there are no figures of it for large bodies. `read` is nginx that takes the whole body into memory, as
 # in front of any application, and then asks `discard`, without the body, what to say. The load is wrk, one thread with
 # 16 connections, by HTTP/1.1 with keep-alive, over loopback; it takes its share of the same processors, which is printed
-# (`wrk`: seconds of processor time in a second), as is the server's. Logs are made by the demo_logs source: `mixed` has
-# 5 % records of evaluations. EVALTRAIL names another program to measure. Needs wrk, nginx, jq, python3.
+# (`wrk`: seconds of processor time in a second), as is the server's; `events/cpu-s` (events for a second of the server's
+# processor time) is what to compare on a machine that is busy with other things. Logs are made by the demo_logs source:
+# `mixed` has 5 % records of evaluations. EVALTRAIL names another program to measure. Needs wrk, nginx, jq, python3.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-3}
@@ -158,7 +159,8 @@ measure() {
 
 median() { sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
-printf '%-12s %-10s %7s %11s %12s %8s %8s %6s %11s\n' log server events requests/s events/s MB/s server wrk 'times read'
+printf '%-12s %-10s %7s %11s %12s %8s %8s %6s %13s %11s\n' \
+  log server events requests/s events/s MB/s server wrk 'events/cpu-s' 'times read'
 for log in mixed evaluations; do
   bytes=$(head -n 40000 "$work/$log.log" | wc -c)
   for size in 1 100 10000; do
@@ -172,8 +174,8 @@ for log in mixed evaluations; do
       figures=$work/$server.$log.$size
       awk -v l="$log" -v n="$server" -v e="$size" -v b="$base" -v m="$bytes" -v r="$(cut -d' ' -f1 "$figures" | median)" \
         -v c="$(cut -d' ' -f2 "$figures" | median)" -v w="$(cut -d' ' -f3 "$figures" | median)" 'BEGIN {
-        printf "%-12s %-10s %7d %11.0f %12.0f %8.1f %8.2f %6.2f %11.2f\n",
-          l, n, e, r, r * e, r * e * m / 40000 / 1e6, c, w, r / b }'
+        printf "%-12s %-10s %7d %11.0f %12.0f %8.1f %8.2f %6.2f %13.0f %11.2f\n",
+          l, n, e, r, r * e, r * e * m / 40000 / 1e6, c, w, r * e / c, r / b }'
     done
   done
 done

@@ -29,7 +29,6 @@ struct Active {
     len: u64,
     /// Whether there may be something behind `len`.
     is_unsure: bool,
-    is_entry_synced: bool,
 }
 
 /// Where the next record can go.
@@ -74,8 +73,11 @@ impl Log {
         if file.metadata()?.len() != len {
             file.set_len(len)?;
         }
-        let (is_unsure, is_entry_synced) = (false, false);
-        self.active = Some(Active { file, path, len, is_unsure, is_entry_synced });
+        // The run that has made it may have been killed before it had synced the file, or its name.
+        file.sync_all()?;
+        disk::sync_folder_of(&path)?;
+        let is_unsure = false;
+        self.active = Some(Active { file, path, len, is_unsure });
         Ok(())
     }
 
@@ -147,15 +149,14 @@ impl Log {
     /// Begins a new segment; everything that was appended has to be committed. After an error it can be tried again.
     pub fn begin_segment(&mut self) -> Result<(), Trouble> {
         if let Some(active) = &mut self.active {
-            // What an earlier run has left unsynced, or a failed write: a sealed segment has neither.
+            // A write that failed may have left something, which a sealed segment must not have.
             active.settle().map_err(|e| Trouble::at(&active.path, &e))?;
         }
         let path = self.folder.join(folder::segment_name(self.next));
         let header = SegmentHeader { first: self.next, follows: self.follows };
         let file = make(&path, header).map_err(|e| Trouble::at(&path, &e))?;
         let len = SEGMENT_HEADER_BYTES as u64;
-        let (is_unsure, is_entry_synced) = (false, true);
-        self.active = Some(Active { file, path, len, is_unsure, is_entry_synced });
+        self.active = Some(Active { file, path, len, is_unsure: false });
         self.follows = self.next;
         self.shared.opened(self.next, len);
         self.shared.collect();
@@ -177,7 +178,6 @@ impl Active {
     fn append(&mut self, records: &[u8]) -> io::Result<()> {
         self.is_unsure = true;
         let done = self.file.write_all_at(records, self.len).and_then(|()| self.file.sync_data());
-        let done = done.and_then(|()| self.sync_entry());
         match done {
             Ok(()) => {
                 self.is_unsure = false;
@@ -191,21 +191,11 @@ impl Active {
         }
     }
 
-    /// The run that has made the file may have crashed before its name was there to stay.
-    fn sync_entry(&mut self) -> io::Result<()> {
-        if !self.is_entry_synced {
-            disk::sync_folder_of(&self.path)?;
-            self.is_entry_synced = true;
-        }
-        Ok(())
-    }
-
     fn settle(&mut self) -> io::Result<()> {
         if self.is_unsure {
             self.file.set_len(self.len)?;
             self.is_unsure = false;
         }
-        self.file.sync_all()?;
-        self.sync_entry()
+        self.file.sync_all()
     }
 }

@@ -175,7 +175,13 @@ fn recover(
     if let Some((path, at)) = torn {
         let bytes = at.end - at.start;
         let file = path.display();
-        tracing::info!(sink = id, %file, offset = at.start, bytes, "a crash has left a torn end in the buffer on disk: it is cut off, nothing of it was acknowledged");
+        tracing::info!(
+            sink = id,
+            %file,
+            offset = at.start,
+            bytes,
+            "a crash has left a torn end in the buffer on disk: it is cut off, nothing of it was acknowledged"
+        );
         if segments.last().is_some_and(|last| last.end == 0) {
             fs::remove_file(&path)?;
             segments.pop();

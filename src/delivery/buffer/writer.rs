@@ -161,7 +161,8 @@ impl Writer {
 
     fn given_up(&self, why: &str) -> String {
         format!(
-            "not everything could be written to its buffer on disk before the stop: {why}; what is missing was not acknowledged"
+            "not everything could be written to its buffer on disk before the stop: {why}; what is \
+             missing was not acknowledged"
         )
     }
 }
