@@ -115,3 +115,24 @@ fn a_server_that_comes_later_gets_everything() {
     assert!(sender.stderr().contains("delivers again"), "{}", sender.stderr());
     assert_eq!(server.stop().1.len(), 10);
 }
+
+#[test]
+fn what_comes_by_one_connection_leaves_in_its_order() {
+    // Answered at once, so that many requests of a connection wait for the sink, which has four lanes.
+    let next = Server::start("", CONSOLE);
+    let sink = format!(
+        "data_dir = \"data\"\n[sinks.next]\ntype = \"http\"\ninputs = [\"web\"]\nuri = \"http://{}/\"\n\
+         batch.timeout_secs = 0.01\nbatch.max_events = 3\n",
+        next.address
+    );
+    let first = Server::start("acknowledgements.enabled = false", &sink);
+    let mut client = first.connect();
+    for number in 0..300 {
+        client.post("", format!("{{\"message\":\"n{number}\"}}")).is(200);
+    }
+    drop(client);
+    first.stop();
+    let (_, events) = next.stop();
+    let messages: Vec<&str> = events.iter().map(|event| event["message"].as_str().unwrap()).collect();
+    assert_eq!(messages.join("\n") + "\n", numbered(300));
+}

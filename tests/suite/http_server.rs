@@ -211,6 +211,21 @@ fn records_of_requests_are_told_apart_and_in_order() {
 }
 
 #[test]
+fn a_request_that_is_sent_again_under_its_key_has_the_same_ids() {
+    let project = "[transforms.ids]\ntype = \"metadata_projection\"\ninputs = [\"web\"]\nkeys = [\"%id\"]\n";
+    let server = Server::start("", &format!("{project}{}", CONSOLE.replace("\"web\"", "\"ids\"")));
+    let body = "{\"message\":\"a\"}\n{\"message\":\"b\"}\n";
+    for headers in ["Idempotency-Key: k1\r\n", "Idempotency-Key: k1\r\n", "Idempotency-Key: k2\r\n", "", ""] {
+        server.post(headers, body).is(200);
+    }
+    let (_, events) = server.stop();
+    let ids: Vec<&str> = events.iter().map(|event| event["metadata"]["id"].as_str().unwrap()).collect();
+    assert_eq!(ids[..2], ids[2..4]);
+    let distinct: std::collections::BTreeSet<_> = ids[2..].iter().collect();
+    assert_eq!(distinct.len(), 8);
+}
+
+#[test]
 fn an_answer_comes_after_the_delivery_unless_nobody_asks_for_that() {
     // A pipe holds less than this, and the reader of the console takes one line until it is asked.
     let big = format!("{{\"message\":\"{}\"}}\n", "x".repeat(300_000));

@@ -69,6 +69,8 @@ impl<'a> Encoder<'a> {
                 put_number(status.map_or(0, u64::from), out);
                 put_bytes(answer.as_bytes(), out);
             }
+            put_number(u64::from(stream.connection.is_some()), out);
+            out.extend(stream.connection.into_iter().flat_map(u64::to_le_bytes));
             out.extend_from_slice(&stream.fingerprint.to_le_bytes());
             self.streams.push(stream);
         }
@@ -169,6 +171,10 @@ impl Rest {
         Some(if self.number()? == 0 { None } else { Some(self.text()?) })
     }
 
+    fn whole(&mut self) -> Option<u64> {
+        Some(u64::from_le_bytes(self.take(8)?.as_ref().try_into().ok()?))
+    }
+
     fn refusal(&mut self) -> Option<Refusal> {
         let reason = self.text()?;
         let status = u16::try_from(self.number()?).ok()?;
@@ -182,7 +188,8 @@ impl Rest {
             container: self.maybe_text()?,
             peer: self.maybe_text()?,
             refusal: if self.number()? == 0 { None } else { Some(self.refusal()?) },
-            fingerprint: u64::from_le_bytes(self.take(8)?.as_ref().try_into().ok()?),
+            connection: if self.number()? == 0 { None } else { Some(self.whole()?) },
+            fingerprint: self.whole()?,
         })
     }
 }
@@ -218,7 +225,8 @@ mod tests {
                     answer: format!("no {number}"),
                 });
                 let source = format!("s{number}");
-                let stream = Stream { source, file, container, peer, refusal, fingerprint };
+                let connection = (number % 7 == 0).then_some(fingerprint ^ 1);
+                let stream = Stream { source, file, container, peer, connection, refusal, fingerprint };
                 let mut event =
                     Event::from_json(json.into(), Origin::new(Arc::new(stream), offset, ms)).unwrap();
                 if raw {

@@ -101,7 +101,7 @@ pub async fn run(
 ) {
     // Answers are small and waited for.
     tcp.set_nodelay(true).unwrap_or_default();
-    let watch = Arc::new(Watch::new(peer, limits.age));
+    let watch = Arc::new(Watch::new(peer, site.number(), limits.age));
     match tls {
         // Boxed, for a connection to take no more memory than it needs: with TLS, that is four times as much.
         None => Box::pin(serve(site, limits, watch, tcp)).await,

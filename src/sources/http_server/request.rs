@@ -6,7 +6,7 @@
 use super::body::{Body, Coding, Stop, Wire};
 use super::reply::{Counts, Listed, RETRY_FULL_SECS, RETRY_LATER_SECS, Reply};
 use super::shape::Declared;
-use super::site::Site;
+use super::site::{Sender, Site};
 use super::split::{Piece, Splitter, What};
 use super::watch::UnderWay;
 use crate::codec::{Chunk, FaultKind};
@@ -39,7 +39,7 @@ pub struct Job {
     /// What it is said to be.
     pub declared: Declared,
     /// Who sends it.
-    pub peer: String,
+    pub sender: Sender,
     /// Whether the client waits to be asked for the body.
     pub expects: bool,
 }
@@ -139,9 +139,9 @@ pub fn stopping() -> Reply {
 }
 
 async fn run(site: &Site, job: Job, deadline: Instant, told: oneshot::Sender<Read>) {
-    let Job { incoming, under_way, codings, declared, peer, .. } = job;
+    let Job { incoming, under_way, codings, declared, sender, .. } = job;
     let (ledger, receipt) = Ledger::new(FAULTS_LISTED_MAX);
-    let mut intake = site.intake(peer, ledger);
+    let mut intake = site.intake(sender, ledger);
     let wire = Wire::new(incoming, under_way, site.spawner.clone());
     let body = Body::open(wire, &codings, site.max_body_bytes, deadline).await;
     let mut taking =

@@ -17,6 +17,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// What is known of a connection while it lasts.
 pub struct Watch {
     peer: String,
+    number: u64,
     began: Instant,
     /// How old it may become.
     age_max: Duration,
@@ -52,9 +53,10 @@ impl Drop for UnderWay {
 
 impl Watch {
     /// A connection that begins now.
-    pub fn new(peer: SocketAddr, age_max: Duration) -> Watch {
+    pub fn new(peer: SocketAddr, number: u64, age_max: Duration) -> Watch {
         Watch {
             peer: peer.ip().to_canonical().to_string(),
+            number,
             began: clock::monotonic(),
             age_max,
             under_way: AtomicU32::new(0),
@@ -69,6 +71,11 @@ impl Watch {
     /// IP address of the other end.
     pub fn peer(&self) -> &str {
         &self.peer
+    }
+
+    /// Tells the connection from others.
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// Takes note of a request, as long as what comes back is kept.
@@ -263,7 +270,7 @@ mod tests {
     use tokio::io::{AsyncWriteExt, duplex};
 
     fn watch() -> Arc<Watch> {
-        Arc::new(Watch::new("127.0.0.1:1".parse().unwrap(), Duration::from_secs(60)))
+        Arc::new(Watch::new("127.0.0.1:1".parse().unwrap(), 1, Duration::from_secs(60)))
     }
 
     #[tokio::test]
