@@ -121,7 +121,7 @@ fn what_comes_by_one_connection_leaves_in_its_order() {
     // Answered at once, so that many requests of a connection wait for the sink, which has four lanes.
     let next = Server::start("", CONSOLE);
     let sink = format!(
-        "data_dir = \"data\"\n[sinks.next]\ntype = \"http\"\ninputs = [\"web\"]\nuri = \"http://{}/\"\n\
+        "[sinks.next]\ntype = \"http\"\ninputs = [\"web\"]\nuri = \"http://{}/\"\n\
          batch.timeout_secs = 0.01\nbatch.max_events = 3\n",
         next.address
     );
