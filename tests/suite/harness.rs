@@ -316,12 +316,8 @@ impl Live {
         assert!(until(TIMEOUT, || self.stderr().contains(words)), "not said: {words}\n{}", self.stderr());
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Its process id.
-    pub fn id(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
