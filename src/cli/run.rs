@@ -159,8 +159,9 @@ fn summarise(plan: &Plan, outcome: &Outcome) {
         }
     }
     let dropped = reasons(&dropped);
+    let rules = rule_hits(outcome);
     match outcome.faults() {
-        0 => tracing::info!(records = read, bytes, delivered, dropped, rejected, "done"),
+        0 => tracing::info!(records = read, bytes, delivered, dropped, rejected, rules, "done"),
         count => {
             let faults = reasons(&faults);
             tracing::warn!(
@@ -170,10 +171,22 @@ fn summarise(plan: &Plan, outcome: &Outcome) {
                 dropped,
                 rejected,
                 faults,
+                rules,
                 "done; {count} could not be decoded"
             );
         }
     }
+}
+
+/// How often the rules of each component decided; none where there are no rules.
+fn rule_hits(outcome: &Outcome) -> Option<String> {
+    let with_rules = outcome.totals.iter().filter(|(_, totals)| !totals.tallies.is_empty());
+    let of = |(id, totals): (&String, &Totals)| {
+        let each: Vec<String> = totals.tallies.iter().map(|(rule, hits)| format!("{rule} {hits}")).collect();
+        format!("{id}: {}", each.join(", "))
+    };
+    let all: Vec<String> = with_rules.map(of).collect();
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 fn reasons(counts: &BTreeMap<&str, u64>) -> String {

@@ -18,6 +18,7 @@ pub struct Meter {
     batches_lost: AtomicU64,
     dropped: Mutex<Drops>,
     faults: Mutex<BTreeMap<String, u64>>,
+    tallies: Mutex<BTreeMap<String, u64>>,
 }
 
 /// What a [`Meter`] has counted so far.
@@ -41,6 +42,8 @@ pub struct Totals {
     pub dropped: Drops,
     /// Records that could not be decoded, by reason; they are part of `dropped` where nobody consumes them.
     pub faults: BTreeMap<String, u64>,
+    /// What a transform counts by names of its config: the hits of its rules.
+    pub tallies: BTreeMap<String, u64>,
 }
 
 impl Meter {
@@ -91,6 +94,12 @@ impl Meter {
             1;
     }
 
+    /// Counts what a transform counts by a name of its config.
+    pub fn count_tally(&self, name: &str, count: u64) {
+        let mut tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
+        *tallies.entry(name.to_owned()).or_default() += count;
+    }
+
     /// The counters as they stand.
     pub fn totals(&self) -> Totals {
         Totals {
@@ -103,6 +112,7 @@ impl Meter {
             batches_lost: self.batches_lost.load(Ordering::Relaxed),
             dropped: self.dropped.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             faults: self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            tallies: self.tallies.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 }

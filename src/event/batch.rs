@@ -3,6 +3,7 @@
 use super::receipt::{Acks, Verdict};
 use super::record::Event;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Why a transform dropped events on purpose; a label of `events_dropped_total`.
 pub type Reason = &'static str;
@@ -25,12 +26,21 @@ pub struct Batch {
     /// Who waits for a verdict.
     pub acks: Acks,
     drops: Drops,
+    tallies: BTreeMap<Arc<str>, u64>,
 }
 
 impl Batch {
     /// A batch of `events` received at `now_ms`.
     pub fn new(events: Vec<Event>, now_ms: u64, acks: Acks) -> Batch {
-        Batch { events, now_ms, last: false, replayed: false, acks, drops: Drops::new() }
+        Batch {
+            events,
+            now_ms,
+            last: false,
+            replayed: false,
+            acks,
+            drops: Drops::new(),
+            tallies: BTreeMap::new(),
+        }
     }
 
     /// Keeps the events for which `keep` holds and counts the others as dropped for `reason`.
@@ -47,6 +57,27 @@ impl Batch {
         }
     }
 
+    /// Says that so many of the events counted as dropped for one reason were so for another.
+    pub fn recount(&mut self, from: Reason, to: Reason, events: u64) {
+        if let Some(count) = self.drops.get_mut(from).filter(|_| events > 0) {
+            *count = count.saturating_sub(events);
+            self.drops.retain(|_, count| *count > 0);
+            self.count_dropped(to, events);
+        }
+    }
+
+    /// Counts something that is no loss by a name: the hits of a rule.
+    pub fn tally(&mut self, name: &Arc<str>, count: u64) {
+        if count > 0 {
+            *self.tallies.entry(Arc::clone(name)).or_default() += count;
+        }
+    }
+
+    /// What was tallied since the last call.
+    pub fn take_tallies(&mut self) -> BTreeMap<Arc<str>, u64> {
+        std::mem::take(&mut self.tallies)
+    }
+
     /// What was dropped since the last call.
     pub fn take_drops(&mut self) -> Drops {
         std::mem::take(&mut self.drops)
@@ -54,7 +85,13 @@ impl Batch {
 
     /// A second batch of the same events for another consumer; both have to be resolved.
     pub fn split(&self) -> Batch {
-        Batch { events: self.events.clone(), acks: self.acks.clone(), drops: Drops::new(), ..*self }
+        Batch {
+            events: self.events.clone(),
+            acks: self.acks.clone(),
+            drops: Drops::new(),
+            tallies: BTreeMap::new(),
+            ..*self
+        }
     }
 
     /// Says what became of the batch.

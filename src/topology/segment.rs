@@ -84,6 +84,7 @@ impl Segment {
             let mut ports = Ports::default();
             if batch.replayed {
                 stage.transform.apply(&mut batch, &mut ports);
+                batch.take_tallies();
                 for (name, events) in ports.take() {
                     let targets = stage.ports.iter().find(|(port, _)| *port == name);
                     let mut side = Batch::new(events, batch.now_ms, batch.acks.clone());
@@ -97,6 +98,9 @@ impl Segment {
             stage.transform.apply(&mut batch, &mut ports);
             for (reason, events) in batch.take_drops() {
                 stage.meter.count_dropped(reason, events);
+            }
+            for (name, count) in batch.take_tallies() {
+                stage.meter.count_tally(&name, count);
             }
             // A port ends with its stage, or what is held back behind it stays there. `todo` is worked on from its end:
             // what leaves by the port comes before that.

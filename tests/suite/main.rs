@@ -45,6 +45,7 @@ mod logs;
 mod memory;
 mod mutations;
 mod options;
+mod policy;
 mod presets;
 mod process;
 mod receiver;
