@@ -20,7 +20,7 @@ mod retry;
 mod shutdown;
 mod sink;
 
-pub use dead_letters::{DeadLetters, read_letter, take_out};
+pub use dead_letters::{DeadLetters, TakeError, Taken, read_letter};
 pub use drive::{Ended, SinkContext, SinkTask, Work};
 pub use emitter::{Emission, Emitter, Receipt};
 pub use intake::{Intake, Told};

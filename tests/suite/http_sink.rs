@@ -165,7 +165,7 @@ fn a_fault_of_the_set_up_is_said_loudly_and_tried_again() {
         (409, "check `uri`"),
         (415, "check `framing`"),
         (431, "check `uri`"),
-        (302, "change `uri`"),
+        (302, "check `uri`"),
     ] {
         let headers = "location: https://user:pw@other.example/x?token=abc\r\n";
         let refusal = Answer::Status(status, if status == 302 { headers } else { "" }, "");
@@ -265,7 +265,7 @@ fn letters_that_can_not_be_read_stay_where_they_are() {
         )
     };
     let file =
-        format!("{}\nnot json\n{{\"event\":1}}\n{}\n{}", letter("a"), letter("b"), letter("being written"));
+        format!("{}\nnot json\n{{\"event\":1}}\n{}\n{}", letter("a"), letter("b"), letter("without its end"));
     let site = Site::new();
     site.0.write("l.jsonl", &file);
     site.0.write("c.toml", &piped(&receiver.uri(), ""));
@@ -276,9 +276,9 @@ fn letters_that_can_not_be_read_stay_where_they_are() {
         said.contains("l.jsonl:2: no dead letter") && said.contains("l.jsonl:3: no dead letter"),
         "{said}"
     );
-    assert_eq!(left, format!("not json\n{{\"event\":1}}\n{}", letter("being written")));
+    assert_eq!(left, "not json\n{\"event\":1}\n");
     let sent: Vec<String> = receiver.received().iter().flat_map(Received::messages).collect();
-    assert_eq!(sent, ["a", "b"]);
+    assert_eq!(sent, ["a", "b", "without its end"]);
 }
 
 #[test]
@@ -289,7 +289,37 @@ fn replay_says_what_it_can_not_do() {
         Run::new(&args).file("c.toml", &config).file("l.jsonl", "").run().exits(2).stderr
     };
     assert!(refused("none.jsonl", "siem").contains("can't read none.jsonl: No such file"));
+    assert!(refused("/dev/null", "siem").contains("/dev/null is no regular file"));
     assert!(refused("l.jsonl", "seim").contains("has no sink `seim`; its sinks are `siem`"));
+}
+
+#[test]
+fn letters_that_are_refused_again_are_not_read_again() {
+    let letters = |count: usize| -> String {
+        let letter = |n: usize| {
+            format!(
+                r#"{{"time":"2026-11-23T00:00:00.000Z","sink":"siem","reason":"refused","answer":"","origin":{{"source":"in","fingerprint":"00000000000000ff","offset":{n},"received_ms":5}},"event":{{"message":"n{n}"}}}}"#
+            )
+        };
+        (0..count).map(|n| letter(n) + "\n").collect()
+    };
+    let receiver = Receiver::start(|_, _| Answer::Status(400, "", "never"));
+    let site = Site::new();
+    site.0.write(LETTERS, &letters(300));
+    site.0.write("c.toml", &piped(&receiver.uri(), "batch.max_events = 10\nrequest.concurrency = 1"));
+    let args = ["replay", LETTERS, "-c", "c.toml", "--sink", "siem"];
+    // A second one that comes while the first is at work is sent away.
+    let first = site.with(&args).live();
+    assert!(until(TIMEOUT, || receiver.count() > 0), "{}", first.stderr());
+    let second = site.with(&args).run().exits(2);
+    assert!(second.stderr.contains("wait for its end"), "{}", second.stderr);
+    let (status, said) = first.wait(TIMEOUT);
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("delivered to `siem`: 0; rejected again: 300"), "{said}");
+    assert_eq!(receiver.count(), 30 * 19, "once over all of them");
+    let kept = site.letters().1;
+    let texts: Vec<&str> = kept.iter().map(|letter| letter["event"]["message"].as_str().unwrap()).collect();
+    assert_eq!(texts, (0..300).map(|n| format!("n{n}")).collect::<Vec<_>>());
 }
 
 #[test]
@@ -373,7 +403,8 @@ fn a_batch_ends_by_events_by_bytes_or_by_time() {
     let receiver = Receiver::start(|_, _| OK);
     // {"message":"a"} and its newline are 16 bytes.
     let long = "x".repeat(100);
-    send(&receiver, "batch.max_bytes = 48", &["a", "b", "c", "d", &long, "e"]).exits(0);
+    send(&receiver, "batch.max_bytes = 49", &["a", "b", "c", "d", &long, "e"]).exits(0);
+    assert!(receiver.received()[0].body.len() <= 49);
     let sizes: Vec<usize> = receiver.received().iter().map(|request| request.messages().len()).collect();
     assert_eq!(sizes, [3, 1, 1, 1], "an event that is too long goes alone");
     let receiver = Receiver::start(|_, _| OK);
@@ -404,7 +435,19 @@ fn proxies_are_taken_from_the_environment() {
     assert_eq!(request.header("proxy-authorization"), Some("Basic YW5uOnBhc3M="));
     let direct = Receiver::start(|_, _| OK);
     through("http_proxy", &address, "127.0.0.1", &direct.uri());
-    assert_eq!((proxy.count(), direct.count()), (1, 1));
+    through("http_proxy", &address, "*", &direct.uri());
+    assert_eq!((proxy.count(), direct.count()), (1, 2));
+    // Who wants a proxy does not want events to go without it.
+    for (value, why) in
+        [("ftp://proxy", "http_proxy"), ("::::", "http_proxy"), ("socks5://proxy:1", "http_proxy")]
+    {
+        let mut live = Run::new(&[]).config(&piped(&direct.uri(), HASTY)).env("http_proxy", value).live();
+        live.write(b"a\n");
+        live.says(why);
+        live.signal("TERM");
+        live.wait(TIMEOUT);
+    }
+    assert_eq!(direct.count(), 2);
 }
 
 #[test]
@@ -437,18 +480,32 @@ fn nothing_is_acknowledged_before_it_is_taken() {
 fn secrets_are_nowhere_to_be_read() {
     let receiver = Receiver::start(|number, _| match number {
         0 => Answer::Status(401, "", "bad token s3cret-token"),
-        _ => Answer::Status(400, "", "you are s3cret-token and hidden-header"),
+        _ => Answer::Status(
+            400,
+            "",
+            "you are s3cret-token and hidden-header; cannot POST /in?api=query-secret&x=1; Basic YW5uOnAmcyBzZWNyZXQ=, p&s secret",
+        ),
     });
     let options = format!(
         "{HASTY}auth = {{ strategy = \"bearer\", token = \"${{TOKEN}}\" }}\nheaders = {{ x-key = \"${{KEY}}\" }}\n"
     );
     let site = Site::new();
-    let run = site.run(&piped(&receiver.uri(), &options)).arg("-v").stdin("a\n");
+    let uri = format!("{}?api=query-secret&x=1", receiver.uri());
+    let run = site.run(&piped(&uri, &options)).arg("-v").stdin("a\n");
     let outcome = run.env("TOKEN", "s3cret-token").env("KEY", "hidden-header").run();
     let kept = site.letters().0;
     assert_eq!(receiver.received()[1].header("x-key"), Some("hidden-header"));
     for text in [&kept, &outcome.stderr] {
         assert!(!text.contains("s3cret-token") && !text.contains("hidden-header"), "{text}");
     }
-    assert!(kept.contains("you are [secret] and [secret]"), "{kept}");
+    assert!(kept.contains("you are [secret] and [secret]; cannot POST /in?[secret]; Basic"), "{kept}");
+    // The same receiver, by a user in the address.
+    let receiver = Receiver::start(|_, _| {
+        Answer::Status(400, "", "Basic YW5uOnAmcyBzZWNyZXQ=, p%26s%20secret, p&s secret")
+    });
+    let uri = receiver.uri().replace("http://", "http://ann:p%26s%20secret@");
+    let site = Site::new();
+    site.run(&piped(&uri, "")).stdin("a\n").run().exits(1);
+    assert_eq!(receiver.received()[0].header("authorization"), Some("Basic YW5uOnAmcyBzZWNyZXQ="));
+    assert_eq!(site.letters().1[0]["answer"], "Basic [secret], [secret], [secret]");
 }

@@ -60,6 +60,19 @@ impl Form {
         Form { joined, compression }
     }
 
+    /// Bytes of encoded events that fit into a body of `max` bytes: an array has one more than its lines.
+    pub fn room(&self, max: usize) -> usize {
+        match self.joined {
+            Joined::Lines | Joined::Text | Joined::Otlp => max,
+            Joined::Array => max.saturating_sub(1),
+        }
+    }
+
+    /// Whether bodies are export requests of OTLP.
+    pub fn is_otlp(&self) -> bool {
+        self.joined == Joined::Otlp
+    }
+
     /// `Content-Type`.
     pub fn content_type(&self) -> &'static str {
         match self.joined {

@@ -52,6 +52,7 @@ mod answer;
 mod body;
 mod client;
 mod headers;
+mod proxies;
 mod tls;
 
 pub use body::Framing;
@@ -210,7 +211,7 @@ impl SinkConfig for Http {
         }
         let (initial, max) = (self.request.retry_initial_backoff_secs, self.request.retry_max_duration_secs);
         let policy = Policy {
-            bytes_max: self.batch.max_bytes.get(),
+            bytes_max: form.room(self.batch.max_bytes.get()),
             events_max: self.batch.max_events.get(),
             timeout: self.batch.timeout_secs.duration(),
             concurrency: concurrency.get() as usize,
