@@ -35,7 +35,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use survey::{Start, Survey};
+use survey::{Segment, Start, Survey};
 use writer::Writer;
 
 /// The least that `max_size_bytes` may be: eight segments that a few records fit into.
@@ -208,8 +208,8 @@ fn recover(
             "the buffer on disk holds events of an earlier run"
         );
     }
-    let list: VecDeque<Seg> =
-        segments.iter().map(|one| Seg { first: one.number, len: one.end, next: one.next }).collect();
+    let seg = |one: &Segment| Seg { first: one.number, len: one.end, readable: one.end, next: one.next };
+    let list: VecDeque<Seg> = segments.iter().map(seg).collect();
     // Where everything was delivered, and the end of it is gone, numbers go on behind what the cursor knows.
     let follows = segments.last().map_or(next, |last| last.next);
     let tail = segments.last().filter(|last| last.next == next).map(|last| (last.number, last.end));
