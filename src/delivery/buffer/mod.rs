@@ -171,17 +171,14 @@ fn recover(
     settings: Settings,
     meter: &Arc<Meter>,
 ) -> io::Result<(Log, Reader, Arc<Shared>)> {
+    let was_delivered = survey.is_torn_behind_delivery();
     let Survey { folder, mut segments, cursor, torn, next, start, undelivered_events, .. } = survey;
     if let Some((path, at)) = torn {
         let bytes = at.end - at.start;
         let file = path.display();
-        tracing::info!(
-            sink = id,
-            %file,
-            offset = at.start,
-            bytes,
-            "a crash has left a torn end in the buffer on disk: it is cut off, nothing of it was acknowledged"
-        );
+        let offset = at.start;
+        let why = if was_delivered { "all of it was delivered" } else { "nothing of it was acknowledged" };
+        tracing::info!(sink = id, %file, offset, bytes, "the buffer on disk has a torn end: it is cut off, {why}");
         if segments.last().is_some_and(|last| last.end == 0) {
             fs::remove_file(&path)?;
             segments.pop();
