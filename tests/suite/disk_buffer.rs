@@ -1,5 +1,7 @@
 //! Buffers on disk, through the program: what is acknowledged is delivered, whatever the sink or the disk does.
 
+mod stops;
+
 use crate::harness::{Live, Outcome, Run, TIMEOUT, TempDir, until};
 use crate::http_client::Server;
 use std::fs;
@@ -226,7 +228,7 @@ fn a_stop_in_front_of_a_full_buffer_says_what_is_not_acknowledged() {
     let (status, stderr) = live.wait(TIMEOUT);
     sender.join().unwrap();
     assert_eq!(status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("it is full; what is missing was not acknowledged"), "{stderr}");
+    assert!(stderr.contains("since it is full: what is missing was not acknowledged"), "{stderr}");
     assert!(stderr.contains("stay in the buffer"), "{stderr}");
     site.unblock();
     site.run().run().exits(0);

@@ -35,7 +35,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use survey::{Start, Survey};
+use survey::{Segment, Start, Survey};
 use writer::Writer;
 
 /// The least that `max_size_bytes` may be: eight segments that a few records fit into.
@@ -171,17 +171,14 @@ fn recover(
     settings: Settings,
     meter: &Arc<Meter>,
 ) -> io::Result<(Log, Reader, Arc<Shared>)> {
+    let was_delivered = survey.is_torn_behind_delivery();
     let Survey { folder, mut segments, cursor, torn, next, start, undelivered_events, .. } = survey;
     if let Some((path, at)) = torn {
         let bytes = at.end - at.start;
         let file = path.display();
-        tracing::info!(
-            sink = id,
-            %file,
-            offset = at.start,
-            bytes,
-            "a crash has left a torn end in the buffer on disk: it is cut off, nothing of it was acknowledged"
-        );
+        let offset = at.start;
+        let why = if was_delivered { "all of it was delivered" } else { "nothing of it was acknowledged" };
+        tracing::info!(sink = id, %file, offset, bytes, "the buffer on disk has a torn end: it is cut off, {why}");
         if segments.last().is_some_and(|last| last.end == 0) {
             fs::remove_file(&path)?;
             segments.pop();
@@ -208,8 +205,8 @@ fn recover(
             "the buffer on disk holds events of an earlier run"
         );
     }
-    let list: VecDeque<Seg> =
-        segments.iter().map(|one| Seg { first: one.number, len: one.end, next: one.next }).collect();
+    let seg = |one: &Segment| Seg { first: one.number, len: one.end, readable: one.end, next: one.next };
+    let list: VecDeque<Seg> = segments.iter().map(seg).collect();
     // Where everything was delivered, and the end of it is gone, numbers go on behind what the cursor knows.
     let follows = segments.last().map_or(next, |last| last.next);
     let tail = segments.last().filter(|last| last.next == next).map(|last| (last.number, last.end));

@@ -146,7 +146,7 @@ impl Reader {
 
     fn record(&mut self) -> Result<Option<Record>, String> {
         let position = self.spot.as_ref().map(|spot| (spot.first, spot.offset));
-        let Some(Seg { first, len, .. }) = self.shared.readable(position) else { return Ok(None) };
+        let Some(Seg { first, readable: len, .. }) = self.shared.readable(position) else { return Ok(None) };
         let start = SEGMENT_HEADER_BYTES as u64;
         let spot = match self.spot.take() {
             Some(spot) if spot.first == first => self.spot.insert(spot),

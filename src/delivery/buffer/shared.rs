@@ -2,6 +2,7 @@
 
 use super::cursor::{Cursor, Marks};
 use super::folder;
+use super::frame::SEGMENT_HEADER_BYTES;
 use crate::delivery::Meter;
 use crate::event::Verdict;
 use std::collections::VecDeque;
@@ -14,7 +15,7 @@ use tokio::sync::Notify;
 /// File systems give out space in blocks of so many bytes, as a rule.
 const BLOCK_BYTES: u64 = 4096;
 /// The folder itself and the cursor.
-const OVERHEAD_BYTES: u64 = 2 * BLOCK_BYTES;
+pub const OVERHEAD_BYTES: u64 = 2 * BLOCK_BYTES;
 
 /// Bytes on the disk that a file of `len` bytes takes.
 pub fn on_disk(len: u64) -> u64 {
@@ -26,7 +27,20 @@ pub fn on_disk(len: u64) -> u64 {
 pub struct Seg {
     /// Number of its first record.
     pub first: u64,
-    /// Bytes that are synced: the reader goes no further.
+    /// Bytes that are synced.
+    pub len: u64,
+    /// Those of them that hold whole batches: the reader goes no further, so that the rest can be taken back.
+    pub readable: u64,
+    /// The number behind that of its last record.
+    pub next: u64,
+}
+
+/// The end of a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// The segment that it ends in.
+    pub segment: u64,
+    /// The bytes of that segment up to there.
     pub len: u64,
     /// The number behind that of its last record.
     pub next: u64,
@@ -109,22 +123,47 @@ impl Shared {
 
     /// The segment that begins here is there, and empty.
     pub fn opened(&self, first: u64, len: u64) {
-        self.state().segments.push_back(Seg { first, len, next: first });
+        self.state().segments.push_back(Seg { first, len, readable: 0, next: first });
     }
 
-    /// The last segment now has so many bytes that are there to stay, up to the record in front of `next`.
-    pub fn written(&self, len: u64, next: u64, events: u64) {
-        let mut state = self.state();
-        if let Some(last) = state.segments.back_mut() {
+    /// The last segment now has so many bytes that are synced, up to the record in front of `next`.
+    pub fn written(&self, len: u64, next: u64) {
+        if let Some(last) = self.state().segments.back_mut() {
             (last.len, last.next) = (len, next);
         }
-        state.marks.written = next;
+    }
+
+    /// Everything up to `mark`, with so many events since the last one, is synced and there to stay.
+    pub fn publish(&self, mark: Mark, events: u64) {
+        let mut state = self.state();
+        for seg in state.segments.iter_mut().rev().skip_while(|seg| seg.first > mark.segment) {
+            let readable = if seg.first == mark.segment { mark.len } else { seg.len };
+            if std::mem::replace(&mut seg.readable, readable) == readable && seg.first < mark.segment {
+                break;
+            }
+        }
+        state.marks.written = mark.next;
         state.events += events;
         self.meter.set_buffered(state.events);
         drop(state);
         // Before anybody hears that it is written: what is missing at the end then shows.
         self.keep(false);
         self.to_reader.notify_one();
+    }
+
+    /// What stands behind `mark` is to be taken away. Gives the segments that begin there, the last one first.
+    pub fn take_back(&self, mark: Mark) -> Vec<u64> {
+        let mut state = self.state();
+        let mut behind = Vec::new();
+        while let Some(last) = state.segments.back_mut() {
+            if last.first <= mark.segment {
+                (last.len, last.next) = (mark.len, mark.next);
+                break;
+            }
+            behind.push(last.first);
+            state.segments.pop_back();
+        }
+        behind
     }
 
     /// Nothing more will be written.
@@ -138,16 +177,16 @@ impl Shared {
         self.state().is_finished
     }
 
-    /// The segment to read behind the offset `at` of the segment `first`: that one or the next; none where everything
-    /// was read.
+    /// The segment to read behind an offset of the segment `first`: that one or the next that something can be read of;
+    /// none where everything was read.
     pub fn readable(&self, position: Option<(u64, u64)>) -> Option<Seg> {
         let state = self.state();
-        let Some((first, offset)) = position else { return state.segments.front().copied() };
-        let own = state.segments.iter().find(|one| one.first == first);
-        match own {
-            Some(own) if own.len > offset => Some(*own),
-            _ => state.segments.iter().find(|one| one.first > first).copied(),
-        }
+        let (first, offset) = position.unwrap_or_default();
+        let unread = |seg: &&Seg| {
+            seg.first == first && seg.readable > offset.max(SEGMENT_HEADER_BYTES as u64)
+                || seg.first > first && seg.readable > SEGMENT_HEADER_BYTES as u64
+        };
+        state.segments.iter().find(unread).copied()
     }
 
     /// Takes note that the sink gets the records in front of `up_to`; what comes back has to be told what became of them.

@@ -45,10 +45,11 @@ fn describe(survey: &Survey, text: &mut String) -> std::fmt::Result {
     if let Some((path, at)) = &survey.torn {
         let (name, from) = (path.display(), at.start);
         let bytes = at.end - at.start;
-        writeln!(
-            text,
-            "torn: {name}, offset {from}: {bytes} bytes that a crash has left; nothing of them was acknowledged"
-        )?;
+        let what = match survey.is_torn_behind_delivery() {
+            true => "can't be read; all that stood there was delivered",
+            false => "that a crash has left; nothing of them was acknowledged",
+        };
+        writeln!(text, "torn: {name}, offset {from}: {bytes} bytes {what}")?;
     }
     for flaw in &survey.flaws {
         writeln!(text, "damaged: {flaw}")?;

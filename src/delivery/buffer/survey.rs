@@ -284,9 +284,23 @@ impl Survey {
         if end < marks.written && marks.delivered < marks.written {
             let last = self.segments.last();
             let (path, at) = last.map_or((self.folder.clone(), 0), |last| (last.path.clone(), last.end));
+            // More than this was there: what looks torn has been damaged after it was acknowledged.
+            if let Some((path, at)) = self.torn.take() {
+                let what =
+                    if at.start == 0 { "the file ends in its header" } else { "the file ends in a record" };
+                self.flaw(&path, at, what.to_owned());
+                self.segments.iter_mut().for_each(|one| one.is_damaged |= one.path == path);
+            }
             let what = format!("the records {end} to {} are missing at the end", marks.written - 1);
             self.flaw(&path, at..at, what);
         }
+    }
+
+    /// Whether what is torn at the end had been written to its end: then all of it was delivered, since it would be
+    /// damage otherwise.
+    pub fn is_torn_behind_delivery(&self) -> bool {
+        let last = self.segments.last();
+        last.zip(self.cursor.marks()).is_some_and(|(last, marks)| last.next < marks.written)
     }
 
     /// All whole records and the events in them.

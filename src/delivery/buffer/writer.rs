@@ -37,6 +37,12 @@ impl Writer {
     /// Runs until the queue is closed and everything in it is on the disk. An error says that it is not.
     pub async fn run(mut self) -> Result<(), String> {
         let ended = self.take_all().await;
+        if ended.is_err()
+            && let Err(Trouble(why)) = self.log.take_back()
+        {
+            let sink = &self.id;
+            tracing::warn!(sink, "what is written of the last batch stays, and comes twice: {why}");
+        }
         self.shared.finish();
         ended
     }
@@ -64,9 +70,14 @@ impl Writer {
             return Ok(());
         }
         // Dropped when it can't be written: then it is lost, and its source hears so.
+        let is_in_pieces = self.make_room(&payloads).await?;
         for payload in payloads {
             self.put(&payload).await?;
+            if is_in_pieces {
+                self.log.end_batch();
+            }
         }
+        self.log.end_batch();
         self.waiting.push(queued);
         Ok(())
     }
@@ -77,6 +88,31 @@ impl Writer {
             self.shared.collect();
         }
         self.log.has_room(payloads) || payloads.len() == 1 && self.log.is_empty()
+    }
+
+    /// Waits until a batch has room as a whole, so that a stop finds it here wholly or not at all. Whether it has to go
+    /// in pieces, since it is larger than the buffer: each is handed out before the next has room.
+    async fn make_room(&mut self, payloads: &[Payload]) -> Result<bool, String> {
+        if !self.log.can_have_room(payloads) {
+            return Ok(true);
+        }
+        while !self.log.has_room(payloads) {
+            // What is appended has to be readable before anything can come free.
+            self.commit().await?;
+            self.shared.collect();
+            if self.log.has_room(payloads) {
+                break;
+            }
+            if self.log.is_empty() {
+                // The last segment is deleted when the next one begins.
+                if !self.log.is_fresh() {
+                    self.begin_segment().await?;
+                }
+                return Ok(!self.log.has_room(payloads));
+            }
+            self.wait_for_room().await?;
+        }
+        Ok(false)
     }
 
     /// Appends a record, waiting for room.
@@ -124,7 +160,7 @@ impl Writer {
         self.tell_full("its sources wait");
         tokio::select! {
             () = self.shared.to_writer.notified() => Ok(()),
-            () = &mut self.cutoff => Err(self.given_up("it is full")),
+            () = &mut self.cutoff => Err(given_up("it is full")),
         }
     }
 
@@ -147,7 +183,7 @@ impl Writer {
             tracing::warn!(sink = self.id, retry_in_ms, "can't write to the buffer on disk: {why}");
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                () = &mut self.cutoff => return Err(self.given_up(&why)),
+                () = &mut self.cutoff => return Err(given_up("it can't be written to")),
             }
         }
         if failed {
@@ -158,13 +194,14 @@ impl Writer {
         }
         Ok(())
     }
+}
 
-    fn given_up(&self, why: &str) -> String {
-        format!(
-            "not everything could be written to its buffer on disk before the stop: {why}; what is \
-             missing was not acknowledged"
-        )
-    }
+fn given_up(why: &str) -> String {
+    format!(
+        "not everything could be written to its buffer on disk before the stop, since {why}: what is missing was not \
+         acknowledged, so a file is read again from there at the next start, and a request was not answered with 200; \
+         only standard input can't be read again"
+    )
 }
 
 impl Cutoff {

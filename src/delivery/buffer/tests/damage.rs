@@ -189,6 +189,46 @@ fn a_segment_that_a_crash_has_not_finished_is_made_again() {
 }
 
 #[test]
+fn an_end_that_was_acknowledged_is_no_torn_one() {
+    for cut in [1, 100, usize::MAX] {
+        let site = Site::new(0);
+        let last = site.segments.len() - 1;
+        let (path, bytes) = &site.segments[last];
+        let len = bytes.len().saturating_sub(cut);
+        site.write(last, &bytes[..len]);
+        let survey = Survey::of(site.dir.path()).unwrap();
+        assert!(
+            survey.torn.is_none() && survey.refusal().is_some_and(|words| words.contains("the file ends in"))
+        );
+        let done = repair(site.dir.path()).unwrap();
+        assert_eq!(done.aside.len(), 1, "{done}");
+        assert_eq!(fs::read(&done.aside[0]).unwrap(), bytes[..len]);
+        let (shown, is_damaged) = show(site.dir.path()).unwrap();
+        assert!(!is_damaged && !shown.contains("torn"), "{shown}");
+        assert_eq!(site.read().unwrap(), site.events(|segment, range| segment != last || range.end <= len));
+        assert!(len == 0 || path.exists());
+    }
+}
+
+#[test]
+fn a_torn_end_that_was_delivered_costs_nothing() {
+    let site = Site::new(0);
+    let mut life = Life::start(site.dir.path(), 64 * 1024).unwrap();
+    while let Some(batch) = life.read() {
+        batch.resolve(Verdict::Delivered);
+        life.shared.settle();
+    }
+    drop(life);
+    let (path, bytes) = site.segments.last().unwrap();
+    fs::write(path, &bytes[..bytes.len() - 1]).unwrap();
+    let (shown, is_damaged) = show(site.dir.path()).unwrap();
+    assert!(!is_damaged && shown.contains("all that stood there was delivered"), "{shown}");
+    let mut life = Life::start(site.dir.path(), 64 * 1024).unwrap();
+    assert!(life.append(&[event(1_000, 5)]));
+    assert_eq!(life.read_all(), [1_000]);
+}
+
+#[test]
 fn segments_that_are_missing_are_noticed() {
     for missing in 0..3 {
         let site = Site::new(1);

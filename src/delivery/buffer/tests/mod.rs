@@ -97,6 +97,7 @@ impl Life {
             }
             self.log.stage(&payload);
         }
+        self.log.end_batch();
         true
     }
 
@@ -256,6 +257,42 @@ fn numbers_go_on_where_everything_was_delivered_and_taken_away() {
     assert_eq!(life.read_all(), [1]);
     drop(life);
     assert_eq!(Life::start(dir.path(), SMALL).unwrap().read_all(), [1]);
+}
+
+/// Batches of some segments each, the last of which is written as far as it goes and never ended.
+#[test]
+fn a_batch_that_is_not_whole_is_not_read_and_can_be_taken_back() {
+    let batch = |from: u64, count: u64| (from..from + count).map(|n| event(n, 2_000)).collect::<Vec<_>>();
+    for whole in [0, 1, 20] {
+        let dir = TempDir::new();
+        let mut life = Life::start(dir.path(), SMALL).unwrap();
+        assert!(whole == 0 || life.append(&batch(0, whole)));
+        assert_eq!(life.read_all(), (0..whole).collect::<Vec<_>>());
+        let mut torn = 0;
+        for one in batch(whole, 30) {
+            for payload in content::encode(&[one]) {
+                if life.log.place(payload.bytes.len()) == log::Place::NextSegment {
+                    life.log.commit().unwrap();
+                    life.log.begin_segment().unwrap();
+                    torn += 1;
+                }
+                life.log.stage(&payload);
+            }
+        }
+        assert!(torn > 1, "{torn}");
+        life.log.commit().unwrap();
+        assert!(life.read().is_none());
+        assert_eq!(life.meter.totals().events_buffered, whole);
+        life.log.take_back().unwrap();
+        assert!(life.read().is_none());
+        drop(life);
+        let survey = Survey::of(dir.path()).unwrap();
+        assert!(survey.flaws.is_empty() && survey.torn.is_none(), "{survey:?}");
+        let mut life = Life::start(dir.path(), SMALL).unwrap();
+        assert_eq!(life.read_all(), (0..whole).collect::<Vec<_>>());
+        assert!(life.append(&batch(whole, 5)));
+        assert_eq!(life.read_all(), (whole..whole + 5).collect::<Vec<_>>());
+    }
 }
 
 #[test]
