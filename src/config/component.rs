@@ -6,6 +6,7 @@ use super::environment::Text;
 use super::fault::Fault;
 use super::options::{self, Owner};
 use super::registry::{Entry as Line, Registry};
+use super::secret::is_quotable;
 use super::suggest;
 use super::tree::{Entry, Item, Value};
 use crate::delivery::Limits;
@@ -247,7 +248,12 @@ impl Reader<'_> {
             None => suggest::help(text.shown(), &types, "the types are"),
         };
         let label = format!("there is no such {}", role.noun());
-        self.error(format!("unknown type `{}`", text.shown()), span, label, help);
+        // What is no word at all may be a secret in the wrong place.
+        let title = match is_quotable(text.shown()) || text.is_secret() {
+            true => format!("unknown type `{}`", text.shown()),
+            false => "unknown type".to_owned(),
+        };
+        self.error(title, span, label, help);
     }
 }
 

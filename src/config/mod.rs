@@ -19,6 +19,7 @@ mod glob;
 mod graph;
 mod options;
 mod registry;
+mod secret;
 mod suggest;
 mod syntax;
 #[cfg(test)]
@@ -30,6 +31,7 @@ pub use diagnostic::{Diagnostic, Place, Severity, Source};
 pub use environment::Environment;
 pub use files::read;
 pub use registry::{BUILTIN, Entry, Registry, SINKS, SOURCES, TRANSFORMS, sink, source, transform};
+pub use secret::{is_secret_key, is_slip, is_strategy};
 
 use crate::topology::{Node, Plan};
 use component::{Component, Options, Reader, Role};

@@ -34,7 +34,7 @@ pub(super) fn listed(words: &[&str]) -> String {
 }
 
 /// The distance of Damerau and Levenshtein, in its form that edits no part twice; case does not count.
-fn slips(a: &str, b: &str) -> usize {
+pub(super) fn slips(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.to_lowercase().chars().collect();
     let b: Vec<char> = b.to_lowercase().chars().collect();
     let at = |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX / 2);
