@@ -368,6 +368,37 @@ fn damage_that_comes_while_it_runs_ends_the_run() {
 }
 
 #[test]
+fn what_is_no_buffer_is_refused_and_left_alone() {
+    let (site, _) = filled();
+    site.0.write("data/buffers/list.txt", "");
+    for wrong in ["data", "data/buffers", "data/buffers/list.txt", "data/nowhere"] {
+        for command in ["show", "repair"] {
+            let refused =
+                Run::new(&["buffer", command]).arg(site.path(wrong).to_str().unwrap()).run().exits(2);
+            assert!(refused.stderr.contains("<data_dir>/buffers/<sink id>"), "{wrong}: {}", refused.stderr);
+            assert_eq!(refused.stderr.contains("is a file"), wrong.ends_with("txt"), "{}", refused.stderr);
+            assert_eq!(refused.stdout, "");
+        }
+    }
+    assert!(!site.path("data/lock").exists() && !site.path("data/buffers/lock").exists());
+    site.buffer("repair").exits(0);
+}
+
+#[test]
+fn segments_that_a_loss_of_power_has_emptied_are_put_aside() {
+    let (site, _) = filled();
+    for path in site.segments() {
+        fs::write(path, "").unwrap();
+    }
+    site.run().run().exits(2);
+    let repaired = site.buffer("repair").exits(0);
+    assert!(repaired.stdout.contains("kept: 0 events"), "{}", repaired.stdout);
+    assert!(site.buffer("repair").exits(0).stdout.contains("nothing is damaged"));
+    site.run().stdin(lines(600..610)).run().exits(0);
+    assert_eq!(site.numbers(), (600..610).collect::<Vec<_>>());
+}
+
+#[test]
 fn two_processes_do_not_share_a_buffer() {
     let site = Site::new(STDIN, DISK);
     let mut live = site.run().live();

@@ -5,6 +5,7 @@
 //! segment is deleted both are written and synced, so that a cursor never points in front of the first segment: where
 //! one does, segments are missing.
 
+use super::folder;
 use crate::delivery::disk;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -46,6 +47,7 @@ impl Found {
         let bytes = match std::fs::read(folder.join(FILE)) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Found::Nothing),
+            Err(e) if folder::is_unreadable(&e) => return Ok(Found::Damaged),
             Err(e) => return Err(e),
         };
         let slots = [0, SLOT_EVERY as usize].map(|at| bytes.get(at..at + SLOT_BYTES).and_then(read_slot));

@@ -1,8 +1,10 @@
 //! The folder of a buffer: what its files are called, and who may write there.
 
+use super::cursor::FILE;
 use crate::delivery::disk;
+use rustix::io::Errno;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -34,6 +36,51 @@ pub fn segments(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     }
     found.sort_unstable();
     Ok(found)
+}
+
+/// Whether the disk itself can't give what is asked of it, so that no other try will.
+pub fn is_unreadable(e: &io::Error) -> bool {
+    let bad = [Errno::IO, Errno::BADMSG, Errno::UCLEAN].map(Errno::raw_os_error);
+    e.kind() == ErrorKind::IsADirectory || e.raw_os_error().is_some_and(|code| bad.contains(&code))
+}
+
+/// A name in `folder` that nothing has: `name`, with a number where it is taken.
+pub fn free_name(folder: &Path, name: String) -> String {
+    let is_free = |name: &String| folder.join(name).symlink_metadata().is_err();
+    let numbered = (2u64..).map(|number| format!("{name}-{number}"));
+    let mut names = std::iter::once(name.clone()).chain(numbered);
+    names.find(is_free).unwrap_or(name)
+}
+
+/// Refuses what is no folder of a buffer, in words for people.
+pub fn refuse_other(folder: &Path) -> Result<(), String> {
+    let shown = folder.display();
+    let about = "a buffer on disk is a folder with a cursor and segments: `<data_dir>/buffers/<sink id>`";
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            return Err(format!("there is no folder {shown}; {about}"));
+        }
+        Err(e) if e.kind() == ErrorKind::NotADirectory => {
+            return Err(format!("{shown} is a file, and {about}"));
+        }
+        Err(e) => return Err(format!("can't look into {shown}: {e}")),
+    };
+    // What a repair has put aside, or is at, is a buffer's too.
+    let is_its_own = |name: &str| {
+        let is_segment = |at: usize| name.get(..at).and_then(number_of).is_some();
+        name == FILE
+            || name.starts_with("cursor.damaged")
+            || ["repair.new", "repair.ready", "repair.move"].contains(&name)
+            || is_segment(DIGITS + SEGMENT.len())
+    };
+    for entry in entries {
+        let entry = entry.map_err(|e| format!("can't look into {shown}: {e}"))?;
+        if entry.file_name().to_str().is_some_and(is_its_own) {
+            return Ok(());
+        }
+    }
+    Err(format!("{shown} has no buffer in it: {about}"))
 }
 
 /// Why a folder can't be had.

@@ -25,6 +25,8 @@ const READY: &str = "repair.ready";
 const MOVE: &str = "repair.move";
 /// Name of the list: what a file is called, a tab, and what it is to be called.
 const ASIDE: &str = "aside";
+/// What one round has put in its place may show what else does not fit; so often at most.
+const ROUNDS_MAX: usize = 8;
 /// Bytes of records that go into one new segment.
 const RUN_BYTES_MAX: usize = super::log::SEGMENT_BYTES_MAX as usize;
 
@@ -68,9 +70,7 @@ pub fn interrupted(folder: &Path) -> Option<PathBuf> {
 
 /// Repairs the buffer in `folder`, which no process may use meanwhile.
 pub fn repair(folder: &Path) -> Result<Repaired, String> {
-    if !folder.is_dir() {
-        return Err(format!("there is no folder {}", folder.display()));
-    }
+    folder::refuse_other(folder)?;
     let _lock = match folder::lock(folder) {
         Ok(lock) => lock,
         Err(NotLocked::Taken) => {
@@ -81,20 +81,27 @@ pub fn repair(folder: &Path) -> Result<Repaired, String> {
     let failed = |e: io::Error| format!("can't repair the buffer in {}: {e}", folder.display());
     let mut aside = Vec::new();
     finish(folder, &mut aside).map_err(failed)?;
-    let survey = Survey::of(folder).map_err(failed)?;
-    let repeats = survey.cursor == Found::Damaged;
-    if !survey.flaws.is_empty() {
+    let before = Survey::of(folder).map_err(failed)?;
+    let (flaws, repeats) = (before.flaws.clone(), before.cursor == Found::Damaged);
+    let mut survey = before;
+    for _ in 0..ROUNDS_MAX {
+        if survey.flaws.is_empty() {
+            break;
+        }
         prepare(&survey).map_err(failed)?;
         finish(folder, &mut aside).map_err(failed)?;
         mend(folder, &mut aside).map_err(failed)?;
+        survey = Survey::of(folder).map_err(failed)?;
     }
     hand_over(folder).map_err(failed)?;
-    let after = Survey::of(folder).map_err(failed)?;
-    if let Some(refusal) = after.refusal() {
-        return Err(refusal);
+    if let Some(flaw) = survey.flaws.first() {
+        let folder = folder.display();
+        return Err(format!(
+            "the buffer in {folder} is repaired as far as it can be, and still damaged: {flaw}"
+        ));
     }
-    let (_, events) = after.totals();
-    Ok(Repaired { flaws: survey.flaws, events, undelivered_events: after.undelivered_events, repeats, aside })
+    let (_, events) = survey.totals();
+    Ok(Repaired { flaws, events, undelivered_events: survey.undelivered_events, repeats, aside })
 }
 
 /// Gives what is new to the owner of the folder: whoever repairs is often root, whoever runs is not.
@@ -114,7 +121,7 @@ type Kept = BTreeMap<u64, (usize, Range<usize>)>;
 
 /// Writes what is whole in damaged segments into new ones, and the list of what makes way.
 pub(super) fn prepare(survey: &Survey) -> io::Result<()> {
-    let damaged: Vec<&Segment> = survey.segments.iter().filter(|one| one.is_damaged).collect();
+    let mut damaged: Vec<&Segment> = survey.segments.iter().filter(|one| one.is_damaged).collect();
     if damaged.is_empty() {
         return Ok(());
     }
@@ -125,7 +132,10 @@ pub(super) fn prepare(survey: &Survey) -> io::Result<()> {
     }
     let mut kept = Kept::new();
     for (index, segment) in damaged.iter().enumerate() {
-        let bytes = fs::read(&segment.path)?;
+        let bytes = match fs::read(&segment.path) {
+            Err(e) if folder::is_unreadable(&e) => continue,
+            read => read?,
+        };
         for piece in pieces(&bytes, SEGMENT_HEADER_BYTES.min(bytes.len())) {
             let Piece::Record { at, sequence, .. } = piece else { continue };
             let elsewhere = |one: &Segment| {
@@ -137,17 +147,16 @@ pub(super) fn prepare(survey: &Survey) -> io::Result<()> {
         }
     }
     write_runs(&new, &damaged, &kept)?;
+    // One that is whole and without a record makes way for the one that has its first.
+    let is_in_the_way =
+        |one: &&Segment| !one.is_damaged && one.records == 0 && kept.contains_key(&one.number);
+    damaged.extend(survey.segments.iter().filter(is_in_the_way));
     let mut list = String::new();
     for segment in damaged {
         let name = folder::segment_name(segment.number);
         let flaw = survey.flaws.iter().find(|flaw| flaw.path == segment.path);
         let offset = flaw.map_or(0, |flaw| flaw.at.start);
-        let mut aside = format!("{name}.damaged-{offset}");
-        let mut number = 2;
-        while survey.folder.join(&aside).exists() {
-            aside = format!("{name}.damaged-{offset}-{number}");
-            number += 1;
-        }
+        let aside = folder::free_name(&survey.folder, format!("{name}.damaged-{offset}"));
         list.push_str(&format!("{name}\t{aside}\n"));
     }
     create(&new.join(ASIDE), list.as_bytes())?;
@@ -236,14 +245,14 @@ fn mend(folder: &Path, aside: &mut Vec<PathBuf>) -> io::Result<()> {
     }
     match survey.cursor {
         Found::Damaged => {
-            let (from, to) = (folder.join(cursor::FILE), folder.join(format!("{}.damaged", cursor::FILE)));
+            let name = folder::free_name(folder, format!("{}.damaged", cursor::FILE));
+            let (from, to) = (folder.join(cursor::FILE), folder.join(name));
             fs::rename(from, &to)?;
             aside.push(to);
         }
         Found::Marks(Marks { delivered, written }, _) => {
-            let end = survey.segments.last().map_or(delivered, |last| last.next);
-            if end < written {
-                let marks = Marks { delivered, written: end.max(delivered) };
+            if survey.end < written {
+                let marks = Marks { delivered, written: survey.end.max(delivered) };
                 Cursor::new(folder, survey.cursor).save_for_good(marks)?;
             }
         }

@@ -8,9 +8,7 @@ use std::path::Path;
 
 /// Describes the buffer in `folder`; the flag says whether anything is damaged.
 pub fn show(folder: &Path) -> Result<(String, bool), String> {
-    if !folder.is_dir() {
-        return Err(format!("there is no folder {}", folder.display()));
-    }
+    folder::refuse_other(folder)?;
     let survey =
         Survey::of(folder).map_err(|e| format!("can't read the buffer in {}: {e}", folder.display()))?;
     let mut text = String::new();

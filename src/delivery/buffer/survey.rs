@@ -82,6 +82,8 @@ pub struct Survey {
     pub flaws: Vec<Flaw>,
     /// What a crash has left at the end: from where on the last segment is to be cut.
     pub torn: Option<(PathBuf, Range<u64>)>,
+    /// The number behind that of the last record that is there.
+    pub end: u64,
     /// The number of the next record to be written.
     pub next: u64,
     /// The first record that is not delivered, where one is there.
@@ -105,6 +107,7 @@ impl Survey {
             cursor,
             flaws: Vec::new(),
             torn: None,
+            end: 1,
             next: cursor.marks().map_or(1, |marks| marks.written),
             start: None,
             undelivered: 0,
@@ -128,6 +131,7 @@ impl Survey {
             match fs::read(&path) {
                 Ok(bytes) => expected = survey.segment((number, path), &bytes, expected, is_last),
                 Err(e) if e.kind() == ErrorKind::NotFound => {}
+                Err(e) if folder::is_unreadable(&e) => survey.unreadable((number, path), expected, &e),
                 Err(e) => return Err(io::Error::new(e.kind(), format!("{}: {e}", path.display()))),
             }
         }
@@ -137,6 +141,15 @@ impl Survey {
 
     fn flaw(&mut self, path: &Path, at: Range<u64>, what: String) {
         self.flaws.push(Flaw { path: path.to_owned(), at, what });
+    }
+
+    /// Takes in a segment that nothing can be read of.
+    fn unreadable(&mut self, (number, path): (u64, PathBuf), expected: Option<u64>, why: &io::Error) {
+        self.flaw(&path, 0..0, format!("it can't be read: {why}"));
+        let next = expected.unwrap_or(number);
+        let (bytes, end, records, events) = (0, 0, 0, 0);
+        let (is_damaged, follows) = (true, None);
+        self.segments.push(Segment { number, path, bytes, end, next, records, events, is_damaged, follows });
     }
 
     /// Takes in one segment, in which the record `expected` should be the first. Gives the number that comes next.
@@ -277,10 +290,11 @@ impl Survey {
     fn end(&mut self, expected: Option<u64>) {
         let Some(marks) = self.cursor.marks() else {
             self.next = expected.or(self.segments.last().map(|last| last.number)).unwrap_or(1);
+            self.end = self.next;
             return;
         };
         let end = expected.unwrap_or(marks.delivered);
-        self.next = end.max(marks.written);
+        (self.end, self.next) = (end, end.max(marks.written));
         if end < marks.written && marks.delivered < marks.written {
             let last = self.segments.last();
             let (path, at) = last.map_or((self.folder.clone(), 0), |last| (last.path.clone(), last.end));

@@ -5,16 +5,16 @@ use super::*;
 use std::ops::Range;
 
 /// Segments as a run has left them: with the events that stand in them.
-struct Site {
-    dir: TempDir,
+pub struct Site {
+    pub dir: TempDir,
     /// Each record: its segment, its place there, its events.
-    records: Vec<(usize, Range<usize>, Vec<u64>)>,
-    segments: Vec<(PathBuf, Vec<u8>)>,
+    pub records: Vec<(usize, Range<usize>, Vec<u64>)>,
+    pub segments: Vec<(PathBuf, Vec<u8>)>,
 }
 
 impl Site {
     /// Some segments of some records; of the first events so many are delivered.
-    fn new(delivered: usize) -> Site {
+    pub fn new(delivered: usize) -> Site {
         let dir = TempDir::new();
         let mut life = Life::start(dir.path(), 64 * 1024).unwrap();
         let mut next = 0;

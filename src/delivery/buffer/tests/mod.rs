@@ -1,5 +1,6 @@
 //! The log, its reader and its cursor together, without tasks: over restarts, and in any order of what happens.
 
+mod anything;
 mod damage;
 
 use super::*;
