@@ -19,6 +19,7 @@ mod configs;
 mod corpus;
 mod corpus_wrapped;
 mod crash;
+mod dead_letters;
 mod dice;
 mod disk_buffer;
 mod evaluations;
