@@ -9,6 +9,7 @@ pub mod json;
 mod origin;
 mod receipt;
 mod record;
+mod secret;
 
 pub use batch::{Batch, Drops, Reason};
 pub use demand::Demand;
@@ -16,3 +17,4 @@ pub use invalid::Invalid;
 pub use origin::{Origin, Refusal, Stream, fingerprint};
 pub use receipt::{Acks, Share, Verdict};
 pub use record::{Event, Names, Place};
+pub use secret::Secret;

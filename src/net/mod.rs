@@ -2,8 +2,7 @@
 
 mod auth;
 mod pem;
-mod secret;
 
+pub use crate::event::Secret;
 pub use auth::{Auth, Credentials};
 pub use pem::{certificates, key};
-pub use secret::Secret;
