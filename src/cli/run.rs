@@ -66,6 +66,10 @@ async fn run_plan(plan: &Plan, args: &RunArgs) -> ExitCode {
     if !outcome.reader_gone {
         summarise(plan, &outcome);
     }
+    for (id, totals) in outcome.totals.iter().filter(|(_, totals)| !totals.hits.is_empty()) {
+        let counts = totals.hits.iter().map(|(rule, count)| (&**rule, *count)).collect();
+        tracing::info!(transform = id, hits = reasons(&counts), "what its rules have hit");
+    }
     for (id, totals) in outcome.totals.iter().filter(|(_, totals)| totals.events_buffered > 0) {
         let events = totals.events_buffered;
         tracing::info!(sink = id, events, "{events} events stay in the buffer on disk for the next start");

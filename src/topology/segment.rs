@@ -98,6 +98,7 @@ impl Segment {
             for (reason, events) in batch.take_drops() {
                 stage.meter.count_dropped(reason, events);
             }
+            stage.meter.count_hits(batch.take_hits());
             // A port ends with its stage, or what is held back behind it stays there. `todo` is worked on from its end:
             // what leaves by the port comes before that.
             let ends = stage.ports.iter().filter(|_| batch.last).map(|(port, _)| (port.clone(), Vec::new()));

@@ -48,6 +48,7 @@ mod options;
 mod presets;
 mod process;
 mod receiver;
+mod redact;
 mod registry;
 mod schemas;
 mod signals;
