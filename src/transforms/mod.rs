@@ -31,8 +31,7 @@ pub trait TransformConfig: Send + Sync {
 
     /// Takes in the files that its options name, by `read`, which gives a text or why there is none. A transform does no
     /// I/O: whoever reads the config calls this before anything is built.
-    fn take_files(&mut self, read: &dyn Fn(&Path) -> Result<String, String>) -> Result<(), Invalid> {
-        let _ = read;
+    fn take_files(&mut self, _read: &dyn Fn(&Path) -> Result<String, String>) -> Result<(), Invalid> {
         Ok(())
     }
 

@@ -1,13 +1,14 @@
 //! `redact`: what it finds, what it spares, and that nothing of it is left anywhere.
 
 mod labelled;
+mod nowhere;
+mod rules;
 
 use crate::dice::Dice;
 use crate::harness::{Run, root};
-use crate::logs::{inspect, legacy_json, legacy_text, structured_json, time};
+use crate::logs::structured_json;
 use expect_test::expect_file;
 use labelled::Cell;
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 

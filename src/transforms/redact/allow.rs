@@ -40,7 +40,9 @@ pub enum Check {
     Nothing,
     /// Its format is known: only what is marked as an example is spared.
     Token,
-    /// A password: anything goes that is no placeholder.
+    /// What certainly is given to a name or a user: anything goes that is no placeholder.
+    Value,
+    /// A password, as people choose it: the same, but neither prose nor one of a list of words.
     Password,
     /// A value of a telling name: it has to look as if a machine had made it.
     Key,
@@ -49,7 +51,7 @@ pub enum Check {
 impl Check {
     /// Whether the name of the value gave it away, not its format.
     pub fn is_form(self) -> bool {
-        matches!(self, Check::Password | Check::Key)
+        matches!(self, Check::Value | Check::Password | Check::Key)
     }
 
     /// Whether it holds.
@@ -58,6 +60,7 @@ impl Check {
         match self {
             Check::Nothing => true,
             Check::Token => !is_example(secret),
+            Check::Value => is_value(candidate, &String::from_utf8_lossy(secret)),
             Check::Password => is_password(candidate, &String::from_utf8_lossy(secret)),
             Check::Key => is_key(candidate, &String::from_utf8_lossy(secret)),
         }
@@ -93,13 +96,20 @@ fn is_example(secret: &[u8]) -> bool {
 /// As many of one sign nobody draws by lot.
 const FILLER_BYTES_MIN: usize = 6;
 
+/// Something was given.
+fn is_value(candidate: &Candidate<'_>, value: &str) -> bool {
+    value.len() >= PASSWORD_BYTES_MIN && !is_placeholder(value) && !names_no_secret(candidate.name)
+}
+
 /// A person chose it.
 fn is_password(candidate: &Candidate<'_>, value: &str) -> bool {
-    let fits =
-        value.len() >= PASSWORD_BYTES_MIN && !is_placeholder(value) && !names_no_secret(candidate.name);
     let said = candidate.name.to_ascii_lowercase();
     let is_phrase = memchr::memmem::find(&said, b"phrase").is_some();
-    fits && !(candidate.is_listed && is_words(value)) && (is_phrase || !is_prose(value)) && !is_link(value)
+    let is_plain = is_words(value) && !value.contains(|char: char| char.is_ascii_digit());
+    is_value(candidate, value)
+        && !(candidate.is_listed && is_plain)
+        && (is_phrase || !is_prose(value))
+        && !is_link(value)
 }
 
 const PASSWORD_BYTES_MIN: usize = 4;
@@ -255,7 +265,7 @@ const WORD_CHARS_MAX: usize = 22;
 fn is_cased_as_words(letters: &str) -> bool {
     let capitals = letters.chars().filter(|char| char.is_uppercase()).count();
     let all = letters.chars().count();
-    capitals == all || capitals * 4 <= all + 2
+    capitals == all || capitals * 3 <= all + 1
 }
 
 /// Whether it is a sentence: a space, and no word that mixes letters with digits or signs.
@@ -277,7 +287,7 @@ fn is_path(value: &str) -> bool {
 }
 
 /// Ends of names whose value is not the secret itself, without `_` and `-`.
-const NO_SECRETS: [&str; 40] = [
+const NO_SECRETS: [&str; 41] = [
     "url",
     "uri",
     "path",
@@ -318,6 +328,7 @@ const NO_SECRETS: [&str; 40] = [
     "message",
     "keyid",
     "param",
+    "module",
 ];
 
 /// Whether the name says that its value is about a secret, not one.

@@ -79,7 +79,15 @@ pub struct Redact {
     rules_text: Option<Arc<str>>,
     /// The rules, made once for the check of the config and for all runs.
     #[serde(skip)]
-    made: OnceLock<Arc<RuleSet>>,
+    made: OnceLock<Made>,
+}
+
+/// What comes of the options.
+#[derive(Clone)]
+struct Made {
+    rules: Arc<RuleSet>,
+    /// What of the file means nothing here.
+    notes: Vec<String>,
 }
 
 impl Default for Redact {
@@ -102,13 +110,18 @@ impl TransformConfig for Redact {
             let why = format!("a key has {DIGEST_KEY_BYTES_MIN} bytes or more");
             return Err(Invalid::new("digest_key", why).help("`openssl rand -hex 32` makes one"));
         }
-        let rules = match self.made.get() {
-            Some(rules) => Arc::clone(rules),
+        let made = match self.made.get() {
+            Some(made) => made,
             None => {
-                let rules = Arc::new(self.rules()?);
-                Arc::clone(self.made.get_or_init(|| rules))
+                let made = self.make()?;
+                self.made.get_or_init(|| made)
             }
         };
+        // Who checks a config has no log yet: this is told when a run starts.
+        for note in &made.notes {
+            tracing::info!("rules of `redact`: {note}");
+        }
+        let rules = Arc::clone(&made.rules);
         let key = key.map(|key| Hmac::new_from_slice(key.as_bytes())).transpose();
         let key = key.map_err(|_| Invalid::new("digest_key", "it can't be used as a key"))?;
         Ok(Box::new(Redactor { rules, key }))
@@ -133,7 +146,7 @@ impl Redact {
         Invalid::new("rules_file", format!("{name}: {why}"))
     }
 
-    fn rules(&self) -> Result<RuleSet, Invalid> {
+    fn make(&self) -> Result<Made, Invalid> {
         let mut allows = Vec::new();
         for (index, text) in self.allow.iter().enumerate() {
             let regex = translated(text).map_err(|why| Invalid::new(&format!("allow[{index}]"), why))?;
@@ -142,9 +155,6 @@ impl Redact {
         let text = self.rules_text.as_deref();
         let file = text.map(gitleaks::read).transpose().map_err(|why| self.faulty(&why))?.unwrap_or_default();
         let RulesFile { rules: mut own, allows: more, use_default, disabled, notes } = file;
-        for note in &notes {
-            tracing::info!("rules of `redact`: {note}");
-        }
         allows.extend(more);
         let is_off =
             |id: &str| disabled.iter().any(|other| other == id) || own.iter().any(|rule| *rule.id == *id);
@@ -156,7 +166,9 @@ impl Redact {
             let help = "leave out `built_in = false`, or name a `rules_file` with rules";
             return Err(Invalid::new("built_in", "there are no rules at all").help(help));
         }
-        RuleSet::new(own, allows).ok_or_else(|| self.faulty("too many rules, or too many keywords"))
+        let rules = RuleSet::new(own, allows);
+        let rules = rules.ok_or_else(|| self.faulty("too many rules, or too many keywords"))?;
+        Ok(Made { rules: Arc::new(rules), notes })
     }
 }
 

@@ -74,6 +74,7 @@ fn set_of(name: &str) -> Vec<u8> {
         "U" => digits.chain(upper).collect(),
         "L" => digits.chain(lower).collect(),
         "A" => upper.chain(b'2'..=b'7').collect(),
+        "S" => b"QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L".to_vec(),
         "C" => upper.chain(lower).collect(),
         "X" => digits.chain(upper).chain(lower).collect(),
         "B" => digits.chain(upper).chain(lower).chain(*b"+/").collect(),

@@ -27,7 +27,7 @@ pub const RULES: &[Builtin] = &[
         "a secret that is put into the environment",
         &["putenv", "put_env", "setenv"],
         r#"(?i)(?:put_?env|setenv)\w?[\s(]{1,4}(?:<<|~[sc])?["'](?P<name>[\w-]*(?:token|secret|key|passw|pwd|pass|credential|auth|salt|dsn|cookie|pat)[\w-]*)["'>]{1,3}\s{0,4},\s{0,40}(?:<<|~[sc])?["'](?P<secret>(?:[^"'\\\r\n]|\\.){4,})["']"#,
-        Check::Password,
+        Check::Value,
     ),
     form(
         "password",
@@ -85,7 +85,7 @@ pub const RULES: &[Builtin] = &[
         "node-cookie",
         "the cookie of a cluster of Erlang nodes",
         &["cookie"],
-        r#"(?i)(?:set_?cookie\(?[^)\n]{0,60}?[\s,(:'"]|--?(?:set)?cookie[\s="',]{1,6}|\bcookie[\s:=>"',]{1,8}:)["']?(?P<secret>[\w+/=-]{12,})\b"#,
+        r#"(?i)(?:set_?cookie\(?[^\n]{0,60}?[\s,(:'"]|--?(?:set)?cookie[\s="',]{1,6}|\bcookie[\s:=>"',]{1,8}:)["']?(?P<secret>[\w+/=-]{12,})\b"#,
         Check::Key,
     ),
     // `Vault.write("secret/db", …)` names a path; this one is a role's.
@@ -94,13 +94,13 @@ pub const RULES: &[Builtin] = &[
         "a secret that is given to a keyring",
         &["key_set_with_value", "set_password"],
         r#"(?:key_set_with_value|set_password)\([^)\n]{0,120}["'](?P<secret>[^"'\n]{4,})["']\s*\)"#,
-        Check::Password,
+        Check::Value,
     ),
     form(
         "wpa-passphrase",
         "the passphrase of a wireless network",
         &["psk"],
         r#"(?i)\b(?P<name>(?:wpa_?)?psk)["']?\s{0,4}(?:=>|[:=])\s{0,4}["'](?P<secret>[^"'\n]{8,63})["']"#,
-        Check::Password,
+        Check::Value,
     ),
 ];
