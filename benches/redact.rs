@@ -9,7 +9,7 @@ use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use evaltrail::event::{Acks, Batch, Event, Origin};
 use evaltrail::transforms::redact::Redact;
-use evaltrail::transforms::{Ports, Transform, TransformConfig};
+use evaltrail::transforms::{Ports, TransformConfig};
 use std::fmt::Write as _;
 
 const RULES: usize = 200;
@@ -24,8 +24,12 @@ fn main() {
 fn rules_file() -> String {
     let mut text = String::from("title = \"bench\"\n");
     for at in 0..RULES {
-        let (set, len) =
-            [("[a-z0-9]", 32), ("[a-f0-9]", 40), ("[a-z0-9_-]", 24), ("[A-Za-z0-9+/]", 64)][at % 4];
+        let (set, len) = match at % 4 {
+            0 => ("[a-z0-9]", 32),
+            1 => ("[a-f0-9]", 40),
+            2 => ("[a-z0-9_-]", 24),
+            _ => ("[A-Za-z0-9+/]", 64),
+        };
         let regex = if at % 2 == 0 {
             format!(
                 r#"(?i)[\w.-]{{0,50}}?(?:vendor{at}x)[ \t\w.-]{{0,20}}[\s'"]{{0,3}}(?:=|:|=>|,)[\x60'"\s=]{{0,5}}({set}{{{len}}})(?:[\x60'"\s;]|\\[nr]|$)"#

@@ -87,8 +87,24 @@ fn source_of(event: &Event, rules: &RuleSet) -> Option<Source> {
     let decoded = encoded.and_then(|text| STANDARD.decode(&*text).ok());
     let code = || event.get(Place::Metadata, "code").and_then(|code| code.string()).map(Cow::into_owned);
     let bytes = decoded.or_else(code)?;
-    let found = rules.find(&bytes);
+    let is_cut = event.has(Place::Metadata, "code_incomplete");
+    let found = if is_cut { find_cut(&bytes, rules) } else { rules.find(&bytes) };
     Some(Source { bytes, found })
+}
+
+/// The secrets in a source whose end is lost: a string that was open there is taken as closed.
+fn find_cut(bytes: &[u8], rules: &RuleSet) -> Vec<Found> {
+    let mut found = rules.find(bytes);
+    for quote in [b'"', b'\''] {
+        let closed = [bytes, &[quote]].concat();
+        let mut more = rules.find(&closed);
+        more.retain(|one| one.start < bytes.len());
+        let reach = |found: &[Found]| found.last().map_or(0, |one| one.end);
+        if reach(&more) > reach(&found) {
+            found = more;
+        }
+    }
+    found
 }
 
 /// What becomes of a string; none where it stays.
@@ -150,7 +166,8 @@ fn message(
     let found: &[Found] = match known {
         Some(source) => &source.found,
         None => {
-            own = rules.find(&code.bytes);
+            let is_cut = code.extent != Extent::Whole;
+            own = if is_cut { find_cut(&code.bytes, rules) } else { rules.find(&code.bytes) };
             &own
         }
     };
@@ -215,6 +232,7 @@ fn marked(text: &[u8], spans: impl Iterator<Item = (Range<usize>, u16)>, rules: 
     let mut out = Vec::with_capacity(text.len());
     let mut at = 0;
     for (span, rule) in spans {
+        let span = span.start..span.end.min(text.len());
         out.extend_from_slice(text.get(at..span.start).unwrap_or_default());
         write_mark(rule, rules, &mut out);
         at = span.end;

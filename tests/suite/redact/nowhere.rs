@@ -105,7 +105,7 @@ fn is_found(transform: &mut dyn Transform, cell: &Cell) -> bool {
 fn what_was_planted_is_nowhere_in_the_encoded_event() {
     let mut transform = Redact::default().build().unwrap();
     let encoders = encoders();
-    for seed in seeds("EVALTRAIL_REDACT_SEEDS", 2) {
+    for seed in seeds("EVALTRAIL_REDACT_SEEDS", 1) {
         let mut dice = Dice::new(seed);
         let (mut checked, mut missed, mut all) = (0, 0, 0);
         for mut cell in labelled::secrets(&mut dice) {

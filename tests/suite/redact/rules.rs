@@ -202,3 +202,24 @@ fn it_stands_between_the_others_and_counts_a_secret_once() {
     assert!(outcome.stderr.contains("1 (password 1)"), "{}", outcome.stderr);
     assert!(outcome.summary().contains("delivered=2"), "{}", outcome.stderr);
 }
+
+#[test]
+fn a_password_whose_end_is_lost_is_not_shown() {
+    let legacy = |literal: &str| {
+        let message = format!("Evaluating code\n  Session mode: default\n  Code: {literal}");
+        format!("{}\n", json!({"message": message, "metadata": {}, "severity": "info"}))
+    };
+    for (literal, expected) in [
+        (r#""x\npassword: \"hunter2 (truncated)"#, r#""x\npassword: \"[REDACTED:password] (truncated)"#),
+        (r#""password = 'hunter2 (truncated)"#, r#""password = '[REDACTED:password] (truncated)"#),
+        (r#""password: \"hunter2" <> ..."#, r#""password: \"[REDACTED:password]" <> ..."#),
+        (r#""a" and password: "hunter2""#, r#""a" and password: "[REDACTED:password]""#),
+    ] {
+        let events = through("", legacy(literal)).events();
+        let message = events[0]["message"].as_str().unwrap();
+        assert_eq!(message.split_once("Code: ").unwrap().1, expected);
+    }
+    let event = json!({"metadata": {"code": "1\npassword: \"hunter2", "code_incomplete": true}});
+    let events = through("", format!("{event}\n")).events();
+    assert_eq!(code_of(&events[0]), "1\npassword: \"[REDACTED:password]");
+}
