@@ -93,7 +93,7 @@ fn lines(name: &str) -> Vec<String> {
 }
 
 fn language(name: &str) -> &'static str {
-    *["elixir", "erlang", "python", "r"].iter().find(|known| **known == name).expect(name)
+    ["elixir", "erlang", "python", "r"].iter().find(|known| **known == name).expect(name)
 }
 
 /// Cells that hold secrets.
