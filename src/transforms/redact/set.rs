@@ -11,6 +11,10 @@ use std::sync::Arc;
 /// Levels of escapes that are undone: a JSON document in a string literal of a line of JSON has three.
 const LEVELS_MAX: usize = 3;
 
+/// A longer match that is spared is not searched for others: or a text of nothing but beginnings would be searched as
+/// often as it is long.
+const SPARED_BYTES_MAX: usize = 512;
+
 /// Rules, ready to search.
 pub struct RuleSet {
     rules: Vec<Rule>,
@@ -146,7 +150,11 @@ impl RuleSet {
             };
             // What is spared may hold the beginning of another match: the search goes on inside it.
             if !self.is_secret(rule, &candidate) {
-                at = secret.start().max(whole.start() + 1);
+                at = if whole.len() <= SPARED_BYTES_MAX {
+                    secret.start().max(whole.start() + 1)
+                } else {
+                    step
+                };
                 continue;
             }
             at = step;

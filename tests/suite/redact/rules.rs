@@ -223,3 +223,10 @@ fn a_password_whose_end_is_lost_is_not_shown() {
     let events = through("", format!("{event}\n")).events();
     assert_eq!(code_of(&events[0]), "1\npassword: \"[REDACTED:password]");
 }
+
+#[test]
+fn a_text_of_nothing_but_beginnings_is_searched_once() {
+    let code = "-----BEGIN PRIVATE KEY-----".repeat(20_000);
+    let outcome = through("", structured_json(1, &code));
+    assert_eq!(outcome.events().len(), 1);
+}
