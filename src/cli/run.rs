@@ -66,6 +66,10 @@ async fn run_plan(plan: &Plan, args: &RunArgs) -> ExitCode {
     if !outcome.reader_gone {
         summarise(plan, &outcome);
     }
+    for (id, totals) in outcome.totals.iter().filter(|(_, totals)| !totals.hits.is_empty()) {
+        let counts = totals.hits.iter().map(|(rule, count)| (&**rule, *count)).collect();
+        tracing::info!(transform = id, hits = reasons(&counts), "what its rules have hit");
+    }
     for (id, totals) in outcome.totals.iter().filter(|(_, totals)| totals.events_buffered > 0) {
         let events = totals.events_buffered;
         tracing::info!(sink = id, events, "{events} events stay in the buffer on disk for the next start");
@@ -167,9 +171,8 @@ fn summarise(plan: &Plan, outcome: &Outcome) {
         }
     }
     let dropped = reasons(&dropped);
-    let rules = rule_hits(outcome);
     match outcome.faults() {
-        0 => tracing::info!(records = read, bytes, delivered, dropped, rejected, rules, "done"),
+        0 => tracing::info!(records = read, bytes, delivered, dropped, rejected, "done"),
         count => {
             let faults = reasons(&faults);
             tracing::warn!(
@@ -179,22 +182,10 @@ fn summarise(plan: &Plan, outcome: &Outcome) {
                 dropped,
                 rejected,
                 faults,
-                rules,
                 "done; {count} could not be decoded"
             );
         }
     }
-}
-
-/// How often the rules of each component decided; none where there are no rules.
-fn rule_hits(outcome: &Outcome) -> Option<String> {
-    let with_rules = outcome.totals.iter().filter(|(_, totals)| !totals.tallies.is_empty());
-    let of = |(id, totals): (&String, &Totals)| {
-        let each: Vec<String> = totals.tallies.iter().map(|(rule, hits)| format!("{rule} {hits}")).collect();
-        format!("{id}: {}", each.join(", "))
-    };
-    let all: Vec<String> = with_rules.map(of).collect();
-    (!all.is_empty()).then(|| all.join("; "))
 }
 
 fn reasons(counts: &BTreeMap<&str, u64>) -> String {

@@ -4,6 +4,7 @@ use super::buffer;
 use super::diagnostic::{Diagnostic, Place};
 use super::environment::Text;
 use super::fault::Fault;
+use super::files::read_named;
 use super::options::{self, Owner};
 use super::registry::{Entry as Line, Registry};
 use super::secret::is_quotable;
@@ -203,7 +204,14 @@ impl Reader<'_> {
     }
 
     fn transform(&mut self, line: &Line<dyn TransformConfig>, own: &Item) -> Options {
-        let config = self.own_options(Role::Transform, line, own, |config| config.build().map(drop));
+        // A part that is not known leads to no file.
+        let reads = !own.is_opaque();
+        let config = self.own_options(Role::Transform, line, own, |config| {
+            if reads {
+                config.take_files(&read_named)?;
+            }
+            config.build().map(drop)
+        });
         config.map_or(Options::Unknown, |config| Options::Transform(line.name, config))
     }
 
@@ -217,13 +225,13 @@ impl Reader<'_> {
         role: Role,
         line: &Line<C>,
         own: &Item,
-        check: impl Fn(&C) -> Result<(), Invalid>,
+        check: impl Fn(&mut C) -> Result<(), Invalid>,
     ) -> Option<Box<C>> {
         let name = format!("`{}`", line.name);
         let owner = Owner { file: self.file, name: &name, common: role.common() };
         let make = |item: &Item| {
-            let config = (line.make)(item)?;
-            check(&config).map_err(|invalid| Fault::refused(invalid, item))?;
+            let mut config = (line.make)(item)?;
+            check(&mut config).map_err(|invalid| Fault::refused(invalid, item))?;
             Ok(config)
         };
         options::read(own, owner, make, self.diagnostics)

@@ -37,6 +37,15 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Source>, Vec<Diagnostic>> {
     if faults.is_empty() { Ok(sources) } else { Err(faults) }
 }
 
+/// Reads a file that is part of a config because an option names it.
+///
+/// # Errors
+///
+/// Why it can't be read, without its name.
+pub(super) fn read_named(path: &Path) -> Result<String, String> {
+    File::open(path).and_then(read_text).map_err(|error| error.to_string())
+}
+
 fn read_folder(folder: &Path) -> io::Result<Vec<Source>> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder)? {

@@ -5,7 +5,8 @@
 //! options, by a deserializer of ours that keeps the places. All faults of all files come back together, in the order
 //! of the files, each with the exact token to blame and with what to do about it.
 //!
-//! Invariants: nothing here opens anything but the files that [`read`] is given; nothing is printed; the value of an
+//! Invariants: nothing here opens anything but the files that [`read`] is given, and those that options of transforms name as a
+//! part of the config (rules of `redact`); nothing is printed; the value of an
 //! environment variable is never part of a diagnostic, nor of the `Debug` text of anything in here.
 
 mod buffer;

@@ -1,7 +1,7 @@
 //! Counters of one component. At rest, `events_in = events_out + dropped + rejected` holds for each; for a
 //! sink with a buffer on disk, what it holds stands on the right side too.
 
-use crate::event::{Drops, Reason, Verdict};
+use crate::event::{Drops, Hits, Reason, Verdict};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -18,7 +18,7 @@ pub struct Meter {
     batches_lost: AtomicU64,
     dropped: Mutex<Drops>,
     faults: Mutex<BTreeMap<String, u64>>,
-    tallies: Mutex<BTreeMap<String, u64>>,
+    hits: Mutex<Hits>,
 }
 
 /// What a [`Meter`] has counted so far.
@@ -42,8 +42,8 @@ pub struct Totals {
     pub dropped: Drops,
     /// Records that could not be decoded, by reason; they are part of `dropped` where nobody consumes them.
     pub faults: BTreeMap<String, u64>,
-    /// What a transform counts by names of its config: the hits of its rules.
-    pub tallies: BTreeMap<String, u64>,
+    /// What the rules of a transform have hit, by their names.
+    pub hits: Hits,
 }
 
 impl Meter {
@@ -94,10 +94,15 @@ impl Meter {
             1;
     }
 
-    /// Counts what a transform counts by a name of its config.
-    pub fn count_tally(&self, name: &str, count: u64) {
-        let mut tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
-        *tallies.entry(name.to_owned()).or_default() += count;
+    /// Counts what rules of a transform have hit.
+    pub fn count_hits(&self, hits: Hits) {
+        if hits.is_empty() {
+            return;
+        }
+        let mut all = self.hits.lock().unwrap_or_else(PoisonError::into_inner);
+        for (rule, count) in hits {
+            *all.entry(rule).or_default() += count;
+        }
     }
 
     /// The counters as they stand.
@@ -112,7 +117,7 @@ impl Meter {
             batches_lost: self.batches_lost.load(Ordering::Relaxed),
             dropped: self.dropped.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             faults: self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            tallies: self.tallies.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            hits: self.hits.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 }

@@ -11,6 +11,9 @@ pub type Reason = &'static str;
 /// How many events were dropped, by reason.
 pub type Drops = BTreeMap<Reason, u64>;
 
+/// How often each rule of a transform has hit, by its name.
+pub type Hits = BTreeMap<Arc<str>, u64>;
+
 /// Events on their way through a chain of transforms.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -26,21 +29,13 @@ pub struct Batch {
     /// Who waits for a verdict.
     pub acks: Acks,
     drops: Drops,
-    tallies: BTreeMap<Arc<str>, u64>,
+    hits: Hits,
 }
 
 impl Batch {
     /// A batch of `events` received at `now_ms`.
     pub fn new(events: Vec<Event>, now_ms: u64, acks: Acks) -> Batch {
-        Batch {
-            events,
-            now_ms,
-            last: false,
-            replayed: false,
-            acks,
-            drops: Drops::new(),
-            tallies: BTreeMap::new(),
-        }
+        Batch { events, now_ms, last: false, replayed: false, acks, drops: Drops::new(), hits: Hits::new() }
     }
 
     /// Keeps the events for which `keep` holds and counts the others as dropped for `reason`.
@@ -66,21 +61,21 @@ impl Batch {
         }
     }
 
-    /// Counts something that is no loss by a name: the hits of a rule.
-    pub fn tally(&mut self, name: &Arc<str>, count: u64) {
-        if count > 0 {
-            *self.tallies.entry(Arc::clone(name)).or_default() += count;
-        }
-    }
-
-    /// What was tallied since the last call.
-    pub fn take_tallies(&mut self) -> BTreeMap<Arc<str>, u64> {
-        std::mem::take(&mut self.tallies)
-    }
-
     /// What was dropped since the last call.
     pub fn take_drops(&mut self) -> Drops {
         std::mem::take(&mut self.drops)
+    }
+
+    /// Counts what a rule of a transform has hit: that drops nothing.
+    pub fn count_hits(&mut self, rule: &Arc<str>, hits: u64) {
+        if hits > 0 {
+            *self.hits.entry(Arc::clone(rule)).or_default() += hits;
+        }
+    }
+
+    /// What rules have hit since the last call.
+    pub fn take_hits(&mut self) -> Hits {
+        std::mem::take(&mut self.hits)
     }
 
     /// A second batch of the same events for another consumer; both have to be resolved.
@@ -89,7 +84,7 @@ impl Batch {
             events: self.events.clone(),
             acks: self.acks.clone(),
             drops: Drops::new(),
-            tallies: BTreeMap::new(),
+            hits: Hits::new(),
             ..*self
         }
     }

@@ -11,7 +11,7 @@ mod receipt;
 mod record;
 mod secret;
 
-pub use batch::{Batch, Drops, Reason};
+pub use batch::{Batch, Drops, Hits, Reason};
 pub use demand::Demand;
 pub use invalid::Invalid;
 pub use origin::{Origin, Refusal, Stream, fingerprint};

@@ -7,8 +7,10 @@
 pub mod audit_policy;
 pub mod legacy_message;
 pub mod metadata_projection;
+pub mod redact;
 
 use crate::event::{Batch, Demand, Event, Invalid};
+use std::path::Path;
 
 /// One stage of a pipeline.
 pub trait Transform: Send {
@@ -26,6 +28,12 @@ pub trait Transform: Send {
 pub trait TransformConfig: Send + Sync {
     /// Makes the transform.
     fn build(&self) -> Result<Box<dyn Transform>, Invalid>;
+
+    /// Takes in the files that its options name, by `read`, which gives a text or why there is none. A transform does no
+    /// I/O: whoever reads the config calls this before anything is built.
+    fn take_files(&mut self, _read: &dyn Fn(&Path) -> Result<String, String>) -> Result<(), Invalid> {
+        Ok(())
+    }
 
     /// What it can use of its input, where its own consumers can use `downstream`.
     fn demand(&self, downstream: Demand) -> Demand;

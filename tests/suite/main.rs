@@ -50,6 +50,7 @@ mod policy;
 mod presets;
 mod process;
 mod receiver;
+mod redact;
 mod registry;
 mod schemas;
 mod signals;

@@ -39,7 +39,8 @@ fn rules_decide_and_their_hits_are_told() {
     assert_eq!(events[2]["metadata"]["code_sha256"].as_str().unwrap().len(), 64);
     assert!(!outcome.stdout.contains("secret_code"), "{}", outcome.stdout);
     let summary = outcome.summary();
-    assert!(summary.contains("policy: previews 1, robots 1, the rest 2"), "{summary}");
+    let hits = "hits=\"4 (previews 1, robots 1, the rest 2)\"";
+    assert!(outcome.stderr.contains(hits), "{}", outcome.stderr);
     assert!(summary.contains("dropped=\"1 (policy 1)\""), "{summary}");
     assert!(!outcome.stderr.contains("not-to-be-seen"), "{}", outcome.stderr);
 }

@@ -20,7 +20,7 @@
 //! | `rules.app_permanent` | the app is a deployed one (`true`), or is not, or nothing is known of it (`false`) |
 //! | `rules.events` | `metadata.event` fits one of these patterns. Only a rule with this condition decides about events that are no evaluation |
 //!
-//! `name` is what the hits of a rule are counted by, in the line at the end of a run. **A name is what users call
+//! `name` is what the hits of a rule are counted by, in a line at the end of a run. **A name is what users call
 //! themselves:** rules that keep less should go by ids and emails that somebody vouches for.
 //!
 //! `metadata` puts the digest wherever else the code stands too: in `message`, and in the place of every member that
@@ -172,7 +172,7 @@ impl Transform for Policy {
         });
         batch.recount("policy", "other_event", others);
         for ((name, _), hits) in self.rules.iter().zip(hits) {
-            batch.tally(name, hits);
+            batch.count_hits(name, hits);
         }
     }
 }

@@ -19,7 +19,7 @@ fn apply(options: &str, records: &[&str]) -> Applied {
         event.write_json(&mut out);
         String::from_utf8(out).unwrap()
     };
-    let hits = batch.take_tallies().into_iter().map(|(name, hits)| (name.to_string(), hits)).collect();
+    let hits = batch.take_hits().into_iter().map(|(name, hits)| (name.to_string(), hits)).collect();
     (batch.events.iter().map(json).collect(), batch.take_drops().into_iter().collect(), hits)
 }
 
