@@ -52,15 +52,6 @@ impl Batch {
         }
     }
 
-    /// Says that so many of the events counted as dropped for one reason were so for another.
-    pub fn recount(&mut self, from: Reason, to: Reason, events: u64) {
-        if let Some(count) = self.drops.get_mut(from).filter(|_| events > 0) {
-            *count = count.saturating_sub(events);
-            self.drops.retain(|_, count| *count > 0);
-            self.count_dropped(to, events);
-        }
-    }
-
     /// What was dropped since the last call.
     pub fn take_drops(&mut self) -> Drops {
         std::mem::take(&mut self.drops)

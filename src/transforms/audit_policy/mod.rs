@@ -144,11 +144,12 @@ enum Decision {
 impl Transform for Policy {
     fn apply(&mut self, batch: &mut Batch, _: &mut Ports) {
         let mut hits = vec![0; self.rules.len()];
-        // Where no rule asks about them, other events leave by one cheap look.
-        if self.other_events == OtherEvents::Drop && !self.for_others {
-            batch.retain("other_event", |event| is_evaluation(event));
+        if self.other_events == OtherEvents::Drop {
+            // Where no rule asks about them, other events leave by one cheap look.
+            let is_asked_for =
+                |event: &Event| self.for_others && !matches!(self.decide(event), Decision::Other);
+            batch.retain("other_event", |event| is_evaluation(event) || is_asked_for(event));
         }
-        let mut others = 0;
         batch.retain("policy", |event| {
             let level = match self.decide(event) {
                 Decision::Rule(at) => {
@@ -159,18 +160,13 @@ impl Transform for Policy {
                 }
                 Decision::BuiltIn(level) => level,
                 Decision::Default => self.default_level,
-                Decision::Other => {
-                    let drops = self.other_events == OtherEvents::Drop;
-                    others += u64::from(drops);
-                    return !drops;
-                }
+                Decision::Other => return true,
             };
             if level == Level::Metadata {
                 self.digester.put(event);
             }
             level != Level::None
         });
-        batch.recount("policy", "other_event", others);
         for ((name, _), hits) in self.rules.iter().zip(hits) {
             batch.count_hits(name, hits);
         }
