@@ -37,6 +37,26 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Lists the components, one line each
     List,
+    /// Looks at a buffer on disk, or repairs it
+    #[command(subcommand)]
+    Buffer(BufferCommand),
+}
+
+/// What can be done with a buffer on disk.
+#[derive(Debug, Subcommand)]
+pub enum BufferCommand {
+    /// Shows what is in a buffer; exits with 1 if it is damaged
+    Show(BufferArgs),
+    /// Makes a damaged buffer usable again, and keeps all that can be read
+    Repair(BufferArgs),
+}
+
+/// Which buffer.
+#[derive(Debug, Args)]
+pub struct BufferArgs {
+    /// Folder of the buffer: `buffers/<sink id>` in the `data_dir`
+    #[arg(value_name = "FOLDER")]
+    pub folder: PathBuf,
 }
 
 /// Where the config comes from.

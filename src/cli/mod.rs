@@ -1,6 +1,7 @@
 //! The screen: arguments in, diagnostics and exit codes out. No logic.
 
 mod args;
+mod buffer;
 mod load;
 mod mask;
 pub mod render;
@@ -40,6 +41,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Init(args)) => print(preset(args.preset)),
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::List) => print(&list()),
+        Some(Command::Buffer(command)) => buffer::run(&command),
     }
 }
 

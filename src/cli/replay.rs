@@ -5,6 +5,7 @@ use super::load::{load, variable};
 use super::run::{first_signal, runtime, start_log};
 use super::{EXIT_FAILED, EXIT_REFUSED, complain};
 use crate::config::Environment;
+use crate::delivery::TakeError;
 use crate::topology::{ReplayError, Replayed, replay};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -37,18 +38,24 @@ pub fn run(args: &ReplayArgs) -> ExitCode {
         Ok(Ok(replayed)) => {
             tell(&replayed, args);
             if replayed.left > 0 {
-                complain(&format!("{file} still holds {}\n", lines(replayed.left)));
+                complain(&format!("{} put back into {file}: not sent\n", lines(replayed.left)));
             }
             let is_done = replayed.rejected == 0 && replayed.left == 0;
             if is_done { ExitCode::SUCCESS } else { EXIT_FAILED.into() }
         }
-        Ok(Err(ReplayError::NotTakenOut(replayed, e))) => {
+        Ok(Err(ReplayError::NotGivenBack(replayed, e))) => {
             tell(&replayed, args);
-            complain(&format!("evaltrail: what is delivered can't be taken out of {file}: {e}; "));
-            complain("sent again, it would come twice\n");
+            complain(&format!("evaltrail: what is left can't be put back into {file}: {e}; "));
+            complain("all letters are in the file beside it that ends in .replaying\n");
             EXIT_FAILED.into()
         }
-        Ok(Err(ReplayError::Unreadable(e))) => refuse(&format!("can't read {file}: {e}")),
+        Ok(Err(ReplayError::NotTaken(TakeError::Io(e)))) => refuse(&format!("can't read {file}: {e}")),
+        Ok(Err(ReplayError::NotTaken(TakeError::NoFile))) => {
+            refuse(&format!("{file} is no regular file: name one with dead letters"))
+        }
+        Ok(Err(ReplayError::NotTaken(TakeError::Busy))) => {
+            refuse(&format!("another process sends letters of the folder of {file} again: wait for its end"))
+        }
         Ok(Err(ReplayError::Unbuildable(unbuildable))) => {
             refuse(&format!("can't start `{}`: {}", unbuildable.id, unbuildable.why))
         }

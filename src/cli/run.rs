@@ -66,6 +66,14 @@ async fn run_plan(plan: &Plan, args: &RunArgs) -> ExitCode {
     if !outcome.reader_gone {
         summarise(plan, &outcome);
     }
+    for (id, totals) in outcome.totals.iter().filter(|(_, totals)| !totals.hits.is_empty()) {
+        let counts = totals.hits.iter().map(|(rule, count)| (&**rule, *count)).collect();
+        tracing::info!(transform = id, hits = reasons(&counts), "what its rules have hit");
+    }
+    for (id, totals) in outcome.totals.iter().filter(|(_, totals)| totals.events_buffered > 0) {
+        let events = totals.events_buffered;
+        tracing::info!(sink = id, events, "{events} events stay in the buffer on disk for the next start");
+    }
     for failure in &outcome.failures {
         tracing::error!("{failure}");
     }
@@ -82,10 +90,11 @@ fn signals() -> io::Result<(impl Future<Output = ()>, impl Future<Output = ()>)>
     let (second_sender, second) = tokio::sync::oneshot::channel::<()>();
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
+    let mut hup = signal(SignalKind::hangup())?;
     let listener = async move {
-        either(&mut term, &mut int).await;
+        either(&mut term, &mut int, &mut hup).await;
         first_sender.send(()).unwrap_or_default();
-        either(&mut term, &mut int).await;
+        either(&mut term, &mut int, &mut hup).await;
         second_sender.send(()).unwrap_or_default();
     };
     let stop = async move {
@@ -107,13 +116,20 @@ fn signals() -> io::Result<(impl Future<Output = ()>, impl Future<Output = ()>)>
 pub fn first_signal() -> io::Result<impl Future<Output = ()>> {
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
-    Ok(async move { either(&mut term, &mut int).await })
+    let mut hup = signal(SignalKind::hangup())?;
+    Ok(async move { either(&mut term, &mut int, &mut hup).await })
 }
 
-async fn either(term: &mut Signal, int: &mut Signal) {
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+/// Waits for one of the two. A third one, which asks other programs for a new config, must not end this one.
+async fn either(term: &mut Signal, int: &mut Signal, hup: &mut Signal) {
+    loop {
+        tokio::select! {
+            _ = term.recv() => return,
+            _ = int.recv() => return,
+            _ = hup.recv() => {
+                tracing::warn!("SIGHUP: the config is read at a start only; stop by SIGTERM and start again for a new one");
+            }
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Bytes to events and back: framing, decoding, encoding. Pure: it is handed bytes and the time.
 
+mod compression;
 pub mod decode;
 pub mod encode;
 pub mod fault;
@@ -13,6 +14,7 @@ pub mod text;
 pub mod unwrap;
 pub mod zone;
 
+pub use compression::Compression;
 pub use decode::{Chunk, Codec, Decoded, Decoder, Decoding, RecordBytes, Settings};
 pub use encode::{Encoder, Encoding, EncodingCodec, Schema};
 pub use fault::{Fault, FaultKind};

@@ -1,21 +1,21 @@
 //! From a table of the file to a component: its common keys, its type, its own options.
 
+use super::buffer;
 use super::diagnostic::{Diagnostic, Place, Severity};
 use super::environment::Text;
 use super::fault::Fault;
-use super::files;
+use super::files::read_named;
 use super::options::{self, Owner};
 use super::registry::{Entry as Line, Registry};
+use super::secret::is_quotable;
 use super::suggest;
 use super::tree::{Entry, Item, Value};
-use crate::delivery::{Limits, WhenFull};
+use crate::delivery::Limits;
+use crate::delivery::buffer::Settings;
 use crate::event::Invalid;
 use crate::sinks::SinkConfig;
 use crate::sources::SourceConfig;
-use crate::topology::QUEUE_KIB_MAX;
 use crate::transforms::TransformConfig;
-use serde::Deserialize;
-use std::num::NonZeroU32;
 use std::ops::Range;
 
 /// The part that a component plays.
@@ -72,6 +72,7 @@ pub(super) struct Component {
     pub header: Place,
     pub inputs: Vec<Input>,
     pub limits: Limits,
+    pub disk: Option<Settings>,
     pub options: Options,
     /// Whether a part of its options is unknown.
     pub is_opaque: bool,
@@ -99,53 +100,6 @@ impl Component {
     }
 }
 
-/// The `buffer` of a sink.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Buffer {
-    #[serde(rename = "type")]
-    _kind: BufferKind,
-    max_events: NonZeroU32,
-    when_full: BufferFull,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum BufferKind {
-    Memory,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum BufferFull {
-    Block,
-    DropNewest,
-}
-
-impl Default for Buffer {
-    fn default() -> Buffer {
-        let max_events = NonZeroU32::new(10_000).unwrap_or(NonZeroU32::MIN);
-        Buffer { _kind: BufferKind::Memory, max_events, when_full: BufferFull::Block }
-    }
-}
-
-impl Buffer {
-    fn limits(&self) -> Limits {
-        let when_full = match self.when_full {
-            BufferFull::Block => WhenFull::Block,
-            BufferFull::DropNewest => WhenFull::DropNewest,
-        };
-        Limits { events_max: self.max_events.get(), kib_max: QUEUE_KIB_MAX, when_full }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SinkKeys {
-    #[serde(default)]
-    buffer: Buffer,
-}
-
 /// Reads components of one file.
 pub(super) struct Reader<'a> {
     pub file: usize,
@@ -171,10 +125,10 @@ impl Reader<'_> {
         let header = Place::new(self.file, span.clone());
         let (common, own) = Item { span, ..item }.split(role.common());
         let inputs = if role == Role::Source { Vec::new() } else { self.inputs(&common) };
-        let limits = self.limits(role, &common);
+        let (limits, disk) = self.buffer(role, &common);
         let options = self.options(role, &common, &own);
         let is_opaque = own.is_opaque();
-        Some(Component { id, role, header, inputs, limits, options, is_opaque })
+        Some(Component { id, role, header, inputs, limits, disk, options, is_opaque })
     }
 
     fn error(&mut self, title: String, span: Range<usize>, label: impl Into<String>, help: Option<String>) {
@@ -221,12 +175,10 @@ impl Reader<'_> {
         Input { text, place: Place::new(self.file, item.span.clone()) }
     }
 
-    fn limits(&mut self, role: Role, common: &Item) -> Limits {
+    fn buffer(&mut self, role: Role, common: &Item) -> (Limits, Option<Settings>) {
         let name = format!("a {}", role.noun());
         let owner = Owner { file: self.file, text: self.text, name: &name, common: &[] };
-        let (keys, _) = common.clone().split(&["buffer"]);
-        let keys = options::read(&keys, owner, options::deserialize::<SinkKeys>, self.diagnostics);
-        keys.map_or_else(|| Buffer::default().limits(), |keys| keys.buffer.limits())
+        buffer::read(common, owner, self.diagnostics)
     }
 
     fn options(&mut self, role: Role, common: &Item, own: &Item) -> Options {
@@ -263,8 +215,12 @@ impl Reader<'_> {
     }
 
     fn transform(&mut self, line: &Line<dyn TransformConfig>, own: &Item) -> Options {
+        // A part that is not known leads to no file.
+        let reads = !own.is_opaque();
         let config = self.own_options(Role::Transform, line, own, |config| {
-            config.load(&files::read_program)?;
+            if reads {
+                config.take_files(&read_named)?;
+            }
             config.build().map(drop)
         });
         let warnings = config.as_ref().map(|config| config.warnings()).unwrap_or_default();
@@ -318,7 +274,12 @@ impl Reader<'_> {
             None => suggest::help(text.shown(), &types, "the types are"),
         };
         let label = format!("there is no such {}", role.noun());
-        self.error(format!("unknown type `{}`", text.shown()), span, label, help);
+        // What is no word at all may be a secret in the wrong place.
+        let title = match is_quotable(text.shown()) || text.is_secret() {
+            true => format!("unknown type `{}`", text.shown()),
+            false => "unknown type".to_owned(),
+        };
+        self.error(title, span, label, help);
     }
 }
 

@@ -5,6 +5,7 @@
 //! screen.
 
 use super::environment::Text;
+use super::secret::is_quotable;
 use super::tree::Item;
 use crate::event::{Invalid, Mark};
 use serde::de::{Expected, Unexpected};
@@ -248,7 +249,7 @@ impl serde::de::Error for Fault {
             Unexpected::Signed(value) => Some(value.to_string()),
             Unexpected::Float(value) => Some(value.to_string()),
             Unexpected::Bool(value) => Some(value.to_string()),
-            Unexpected::Str(value) => Some(format!("{value:?}")),
+            Unexpected::Str(value) => is_quotable(value).then(|| format!("{value:?}")),
             Unexpected::Other(words) => Some(words.to_owned()),
             _ => None,
         };

@@ -37,6 +37,15 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Source>, Vec<Diagnostic>> {
     if faults.is_empty() { Ok(sources) } else { Err(faults) }
 }
 
+/// Reads a file that is part of a config because an option names it.
+///
+/// # Errors
+///
+/// Why it can't be read, without its name.
+pub(super) fn read_named(path: &Path) -> Result<String, String> {
+    File::open(path).and_then(read_text).map_err(|error| error.to_string())
+}
+
 fn read_folder(folder: &Path) -> io::Result<Vec<Source>> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -56,15 +65,6 @@ fn read_file(path: &Path) -> io::Result<Source> {
     let text = read_text(File::open(path)?)
         .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
     Ok(Source { name: path.display().to_string(), text })
-}
-
-/// Reads a program that a component names by its path, which counts from where evaltrail was started.
-///
-/// # Errors
-///
-/// What is wrong with the file, for a person.
-pub(super) fn read_program(path: &Path) -> Result<String, String> {
-    File::open(path).and_then(read_text).map_err(|error| format!("can't read `{}`: {error}", path.display()))
 }
 
 fn read_text(input: impl Read) -> io::Result<String> {

@@ -5,10 +5,11 @@
 //! options, by a deserializer of ours that keeps the places. All faults of all files come back together, in the order
 //! of the files, each with the exact token to blame and with what to do about it.
 //!
-//! Invariants: nothing here opens anything but the files that [`read`] is given, and the programs that a component
-//! names, which are a part of the config; nothing is printed; the value of an
+//! Invariants: nothing here opens anything but the files that [`read`] is given, and those that options of transforms name as a
+//! part of the config (rules of `redact`, programs of `remap`); nothing is printed; the value of an
 //! environment variable is never part of a diagnostic, nor of the `Debug` text of anything in here.
 
+mod buffer;
 mod component;
 mod de;
 mod diagnostic;
@@ -20,16 +21,19 @@ mod graph;
 mod inside;
 mod options;
 mod registry;
+mod secret;
 mod suggest;
 mod syntax;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod written;
 
 pub use diagnostic::{Diagnostic, Place, Severity, Source};
 pub use environment::Environment;
 pub use files::read;
 pub use registry::{BUILTIN, Entry, Registry, SINKS, SOURCES, TRANSFORMS, sink, source, transform};
+pub use secret::{is_secret_key, is_slip, is_strategy};
 
 use crate::topology::{Node, Plan};
 use component::{Component, Options, Reader, Role};
@@ -172,7 +176,9 @@ fn connect(
         }
     }
     let graph = Graph::new(components, diagnostics);
-    (0..components.len()).map(|index| graph.inputs(index)).collect()
+    let inputs: Vec<_> = (0..components.len()).map(|index| graph.inputs(index)).collect();
+    written::check(components, &inputs, diagnostics);
+    inputs
 }
 
 fn plan(components: Vec<Component>, inputs: Vec<Vec<crate::topology::OutputId>>, top: Top) -> Plan {
@@ -186,13 +192,15 @@ fn plan(components: Vec<Component>, inputs: Vec<Vec<crate::topology::OutputId>>,
         data_dir: top.data_dir,
     };
     for (component, inputs) in components.into_iter().zip(inputs) {
-        let Component { id, limits, options, .. } = component;
+        let Component { id, limits, disk, options, .. } = component;
         match options {
-            Options::Source(kind, config) => plan.sources.push(Node { id, kind, inputs, limits, config }),
-            Options::Transform(kind, config) => {
-                plan.transforms.push(Node { id, kind, inputs, limits, config })
+            Options::Source(kind, config) => {
+                plan.sources.push(Node { id, kind, inputs, limits, disk, config })
             }
-            Options::Sink(kind, config) => plan.sinks.push(Node { id, kind, inputs, limits, config }),
+            Options::Transform(kind, config) => {
+                plan.transforms.push(Node { id, kind, inputs, limits, disk, config })
+            }
+            Options::Sink(kind, config) => plan.sinks.push(Node { id, kind, inputs, limits, disk, config }),
             Options::Unknown => {}
         }
     }

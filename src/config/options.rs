@@ -9,11 +9,15 @@ use super::diagnostic::{Diagnostic, Place};
 use super::environment::Text;
 use super::fault::{At, Fault, Kind};
 use super::inside::Inside;
+use super::secret::{is_private, is_quotable, is_secret_path, is_strategy};
 use super::suggest;
 use super::tree::{Entry, Item, Value};
 use crate::event::Mark;
 use serde::de::DeserializeOwned;
 use std::collections::HashSet;
+
+/// Shorter values are no secrets, and would be found in every message.
+const SECRET_BYTES_MIN: usize = 4;
 
 /// Whose options are read.
 #[derive(Clone, Copy)]
@@ -148,12 +152,12 @@ pub(super) fn describe(fault: &Fault, table: &Item, owner: Owner<'_>) -> Diagnos
         format!("invalid value of `{path}`")
     };
     let reference = fault.at().and_then(|at| at.reference.as_ref());
-    let from = reference.map(|written| format!("the value comes from `{written}`"));
+    let from = reference.filter(|written| is_reference(written) || !is_private(written, &path));
+    let from = from.map(|written| format!("the value comes from `{written}`"));
     match fault.kind() {
-        Kind::Custom(message) => Diagnostic::error(invalid).at(place, message).help(from),
-        Kind::Refused { message, help, marks } if marks.is_empty() => {
-            Diagnostic::error(invalid).at(place, message).help(help.clone().or(from))
-        }
+        Kind::Refused { message, help, marks } if marks.is_empty() => Diagnostic::error(invalid)
+            .at(place, sparing(message, fault, table))
+            .help(help.as_ref().map(|help| sparing(help, fault, table)).or(from)),
         Kind::Refused { message, help, marks } => {
             let number = fault.at().map(|at| at.number);
             let text = match number.and_then(|number| table.find(number)).map(|item| &item.value) {
@@ -162,15 +166,19 @@ pub(super) fn describe(fault: &Fault, table: &Item, owner: Owner<'_>) -> Diagnos
             };
             marked(message, marks, place, text, owner).help(help.clone().or(from))
         }
+        Kind::Custom(message) => {
+            Diagnostic::error(invalid).at(place, sparing(message, fault, table)).help(from)
+        }
         Kind::Type { found, expected } => Diagnostic::error(format!("wrong type of `{path}`"))
             .at(place, format!("expected {expected}, found {found}"))
             .help(from),
         Kind::Value { found, expected } => {
             let found = found.as_ref().map(|found| format!(", found {found}")).unwrap_or_default();
+            let found = if is_secret_path(&path) { String::new() } else { found };
             Diagnostic::error(invalid).at(place, format!("expected {expected}{found}")).help(from)
         }
         Kind::Variant { found: Some(found), valid } => Diagnostic::error(invalid)
-            .at(place, format!("`{found}` is not one of its values"))
+            .at(place, format!("{} is not one of its values", quoted(found, &path)))
             .help(suggest::help(found, valid, "the values are")),
         Kind::Variant { found: None, valid } => Diagnostic::error(invalid)
             .at(place, "what comes from the environment is not one of its values")
@@ -217,6 +225,28 @@ fn marked(title: &str, marks: &[Mark], place: Place, text: Option<&Text>, owner:
         };
     }
     diagnostic
+}
+
+/// `message`, without the values at fault where these may be secrets.
+fn sparing(message: &str, fault: &Fault, table: &Item) -> String {
+    let path = fault.path();
+    let item = fault.at().and_then(|at| table.find(at.number));
+    let texts = item.map(Item::texts).unwrap_or_default().into_iter();
+    let texts = texts.filter(|text| text.value.len() >= SECRET_BYTES_MIN && !is_strategy(&text.value));
+    let private = texts.filter(|text| is_private(&text.value, &path));
+    private.fold(message.to_owned(), |message, text| message.replace(&text.value, "…"))
+}
+
+/// Whether `written` is the name of a variable and nothing else: no default, nothing around it.
+fn is_reference(written: &str) -> bool {
+    let name = written.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    name.is_some_and(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+}
+
+/// The word `found` at `path`, unless it may be a secret in the wrong place.
+fn quoted(found: &str, path: &str) -> String {
+    let is_said = is_quotable(found) && (!is_secret_path(path) || is_strategy(found));
+    if is_said { format!("`{found}`") } else { "this".to_owned() }
 }
 
 /// Help for a common key where it does not belong.

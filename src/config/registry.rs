@@ -63,6 +63,7 @@ pub static TRANSFORMS: &[Entry<dyn TransformConfig>] = &[
         "audit_policy",
         "decides which evaluations are recorded, and how much of each",
     ),
+    transform::<transforms::redact::Redact>("redact", "takes secrets out of code and messages"),
     transform::<transforms::metadata_projection::MetadataProjection>(
         "metadata_projection",
         "keeps the metadata that you chose, in your order",

@@ -16,7 +16,11 @@ pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
 
 /// Help for an unknown word: the nearest known one, or all of them behind `intro` ("the values are").
 pub(super) fn help(word: &str, known: &[&str], intro: &str) -> Option<String> {
-    match nearest(word, known.iter().copied()) {
+    // What lacks only its unit is meant too: `max_size`.
+    let with_unit = || {
+        known.iter().copied().find(|known| known.strip_prefix(word).is_some_and(|rest| rest.starts_with('_')))
+    };
+    match nearest(word, known.iter().copied()).or_else(with_unit) {
         Some(near) => Some(format!("did you mean `{near}`?")),
         None if known.is_empty() => None,
         None => Some(format!("{intro} {}", listed(known))),
@@ -30,7 +34,7 @@ pub(super) fn listed(words: &[&str]) -> String {
 }
 
 /// The distance of Damerau and Levenshtein, in its form that edits no part twice; case does not count.
-fn slips(a: &str, b: &str) -> usize {
+pub(super) fn slips(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.to_lowercase().chars().collect();
     let b: Vec<char> = b.to_lowercase().chars().collect();
     let at = |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX / 2);
@@ -81,5 +85,9 @@ mod tests {
         assert_eq!(help("fiel", &["file"], "there are").unwrap(), "did you mean `file`?");
         assert_eq!(help("kafka", &["file", "http"], "there are").unwrap(), "there are `file`, `http`");
         assert_eq!(help("kafka", &[], "there are"), None);
+        assert_eq!(
+            help("max_size", &["max_size_bytes"], "there are").unwrap(),
+            "did you mean `max_size_bytes`?"
+        );
     }
 }

@@ -4,14 +4,18 @@
 //! often as the config allows), `status` and `answer` of the receiver, `origin`, and `event` as it stood in front of
 //! the sink. A file is locked only while it is changed, so that letters can be sent again while evaltrail runs.
 
+mod taken;
+
 use super::disk::{self, Trouble};
 use crate::event::{Event, Origin, Place, Refusal, Stream};
+pub use taken::{TakeError, Taken};
+
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -133,7 +137,7 @@ impl DeadLetters {
         let trouble = |e: io::Error| Trouble::at(&self.path, &e);
         let folder = disk::folder_of(&self.path);
         disk::make_folder(folder, true).map_err(|e| Trouble::at(folder, &e))?;
-        let mut file = open_locked(&self.path, true).map_err(trouble)?;
+        let mut file = open_locked(&self.path).map_err(trouble)?;
         let length = whole_lines(&mut file).map_err(trouble)?;
         let write = |file: &mut File| {
             // What a crash has left of a line was never acknowledged.
@@ -152,10 +156,24 @@ impl DeadLetters {
 }
 
 /// Opens the file at `path` and locks it. While this waits for the lock, another file may have been put there: then
-/// that one is opened.
-fn open_locked(path: &Path, create: bool) -> io::Result<File> {
+/// that one is opened. One that is made belongs to whom its folder belongs to: an operator who sends letters again as
+/// root must not shut out the service.
+fn open_locked(path: &Path) -> io::Result<File> {
     loop {
-        let file = OpenOptions::new().read(true).write(true).create(create).mode(MODE).open(path)?;
+        let made = OpenOptions::new().read(true).write(true).create_new(true).mode(MODE).open(path);
+        let file = match made {
+            Ok(file) => {
+                give_to_owner_of(&file, &fs::metadata(disk::folder_of(path))?);
+                file
+            }
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                match OpenOptions::new().read(true).write(true).open(path) {
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                    opened => opened?,
+                }
+            }
+            Err(e) => return Err(e),
+        };
         match file.lock() {
             // Not every file system has locks.
             Err(e) if e.kind() == io::ErrorKind::Unsupported => return Ok(file),
@@ -165,6 +183,15 @@ fn open_locked(path: &Path, create: bool) -> io::Result<File> {
         if fs::metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino())) {
             return Ok(file);
         }
+    }
+}
+
+/// Gives `file` the owner that `other` has, where this process may.
+fn give_to_owner_of(file: &File, other: &fs::Metadata) {
+    let is_other = file.metadata().is_ok_and(|own| (own.uid(), own.gid()) != (other.uid(), other.gid()));
+    if is_other {
+        // Only root may; whoever else made it keeps it.
+        fchown(file, Some(other.uid()), Some(other.gid())).unwrap_or_default();
     }
 }
 
@@ -183,44 +210,6 @@ fn whole_lines(file: &mut File) -> io::Result<u64> {
         end = start;
     }
     Ok(0)
-}
-
-/// Takes lines out of the file of dead letters at `path`: of those in its first `seen` bytes, only those stay for which
-/// `stays` holds, by their number from 0; what was added since stays too. A file without lines is removed.
-pub fn take_out(path: &Path, seen: u64, stays: impl Fn(usize) -> bool) -> io::Result<u64> {
-    let file = open_locked(path, false)?;
-    let mut left = 0;
-    let mut reader = io::BufReader::new(&file);
-    let mut kept = path.as_os_str().to_owned();
-    kept.push(".kept");
-    let kept = PathBuf::from(kept);
-    let mut out = io::BufWriter::new(
-        OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(&kept)?,
-    );
-    let (mut line, mut at, mut offset) = (Vec::new(), 0, 0);
-    loop {
-        line.clear();
-        let length = io::BufRead::read_until(&mut reader, b'\n', &mut line)?;
-        if length == 0 {
-            break;
-        }
-        if offset >= seen || stays(at) {
-            out.write_all(&line)?;
-            left += 1;
-        }
-        offset += length as u64;
-        at += 1;
-    }
-    let out = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-    out.sync_all()?;
-    if left == 0 {
-        fs::remove_file(&kept)?;
-        fs::remove_file(path)?;
-    } else {
-        fs::rename(&kept, path)?;
-    }
-    disk::sync_folder_of(path)?;
-    Ok(left)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! A source emits batches and hears a verdict for each; a sink writes and says whether a failure is permanent.
 //! Everything in between is here, and knows no concrete source or sink.
 
+pub mod buffer;
 pub mod clock;
 mod dead_letters;
 pub mod disk;
@@ -19,7 +20,7 @@ mod retry;
 mod shutdown;
 mod sink;
 
-pub use dead_letters::{DeadLetters, read_letter, take_out};
+pub use dead_letters::{DeadLetters, TakeError, Taken, read_letter};
 pub use drive::{Ended, SinkContext, SinkTask, Work};
 pub use emitter::{Emission, Emitter, Receipt};
 pub use intake::{Intake, Told};

@@ -3,12 +3,16 @@
 use super::receipt::{Acks, Verdict};
 use super::record::Event;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Why a transform dropped events on purpose; a label of `events_dropped_total`.
 pub type Reason = &'static str;
 
 /// How many events were dropped, by reason.
 pub type Drops = BTreeMap<Reason, u64>;
+
+/// How often each rule of a transform has hit, by its name.
+pub type Hits = BTreeMap<Arc<str>, u64>;
 
 /// Events on their way through a chain of transforms.
 #[derive(Debug, Default)]
@@ -26,12 +30,14 @@ pub struct Batch {
     pub acks: Acks,
     drops: Drops,
     failed: u64,
+    hits: Hits,
 }
 
 impl Batch {
     /// A batch of `events` received at `now_ms`.
     pub fn new(events: Vec<Event>, now_ms: u64, acks: Acks) -> Batch {
-        Batch { events, now_ms, last: false, replayed: false, acks, drops: Drops::new(), failed: 0 }
+        let (drops, hits) = (Drops::new(), Hits::new());
+        Batch { events, now_ms, last: false, replayed: false, acks, drops, failed: 0, hits }
     }
 
     /// Keeps the events for which `keep` holds and counts the others as dropped for `reason`.
@@ -63,6 +69,18 @@ impl Batch {
         std::mem::take(&mut self.failed)
     }
 
+    /// Counts what a rule of a transform has hit: that drops nothing.
+    pub fn count_hits(&mut self, rule: &Arc<str>, hits: u64) {
+        if hits > 0 {
+            *self.hits.entry(Arc::clone(rule)).or_default() += hits;
+        }
+    }
+
+    /// What rules have hit since the last call.
+    pub fn take_hits(&mut self) -> Hits {
+        std::mem::take(&mut self.hits)
+    }
+
     /// A second batch of the same events for another consumer; both have to be resolved.
     pub fn split(&self) -> Batch {
         Batch {
@@ -70,6 +88,7 @@ impl Batch {
             acks: self.acks.clone(),
             drops: Drops::new(),
             failed: 0,
+            hits: Hits::new(),
             ..*self
         }
     }

@@ -9,10 +9,12 @@ pub mod json;
 mod origin;
 mod receipt;
 mod record;
+mod secret;
 
-pub use batch::{Batch, Drops, Reason};
+pub use batch::{Batch, Drops, Hits, Reason};
 pub use demand::Demand;
 pub use invalid::{Invalid, Mark};
 pub use origin::{Origin, Refusal, Stream, fingerprint};
 pub use receipt::{Acks, Share, Verdict};
 pub use record::{Changes, Event, Made, Names, Place, Tree, write_value};
+pub use secret::Secret;

@@ -15,11 +15,20 @@ pub struct Stream {
     pub container: Option<String>,
     /// IP address of whoever sent it, where it came over a network: `%peer`.
     pub peer: Option<String>,
+    /// The connection that it came by, where there was one: requests of one connection keep their order.
+    pub connection: Option<u64>,
     /// Why a sink has rejected this record; then it stands in a stream of its own.
     pub refusal: Option<Refusal>,
     /// What tells this stream from others of the same source, the same after a restart where the source can know it:
     /// a file's fingerprint. Part of `%id`.
     pub fingerprint: u64,
+}
+
+impl Stream {
+    /// What comes from streams of one number has to arrive in the order in which it was read.
+    pub fn order(&self) -> u64 {
+        self.connection.unwrap_or(self.fingerprint)
+    }
 }
 
 /// Why a sink could not get rid of a record.

@@ -1,9 +1,8 @@
-//! What components that talk over a network share, whichever way they talk: secrets, and files of TLS.
+//! What components that talk over a network share, whichever way they talk: who they are, and files of TLS.
 
 mod auth;
 mod pem;
-mod secret;
 
+pub use crate::event::Secret;
 pub use auth::{Auth, Credentials};
 pub use pem::{certificates, key};
-pub use secret::Secret;

@@ -13,6 +13,11 @@ pub trait SinkConfig: Send + Sync {
     /// Makes the sink. Nothing is opened before the first write.
     fn build(&self) -> Result<Work, Invalid>;
 
+    /// A path that it writes to, as an event might make it; none where it writes no files.
+    fn writes(&self) -> Option<String> {
+        None
+    }
+
     /// The names of its ports.
     fn ports(&self) -> Vec<String> {
         Vec::new()

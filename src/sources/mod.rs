@@ -24,6 +24,11 @@ pub trait SourceConfig: Send + Sync {
     /// Makes the source. Nothing is opened before the task is first polled.
     fn build(&self, cx: SourceContext) -> Result<Task, Invalid>;
 
+    /// Whether it would read a file of this path, by the path alone.
+    fn reads(&self, _path: &str) -> bool {
+        false
+    }
+
     /// The names of its ports besides the main output.
     fn ports(&self) -> Vec<String> {
         vec![FAULTS.to_owned()]

@@ -1,6 +1,7 @@
 //! The plan: what a config asks for, as data.
 
 use crate::delivery::Limits;
+use crate::delivery::buffer::Settings;
 use crate::sinks::SinkConfig;
 use crate::sources::SourceConfig;
 use crate::transforms::TransformConfig;
@@ -38,6 +39,8 @@ pub struct Node<C: ?Sized> {
     pub inputs: Vec<OutputId>,
     /// How much the queue in front of it holds, where it has one: a sink does, a source does not.
     pub limits: Limits,
+    /// The buffer on disk in front of it, where a sink has one.
+    pub disk: Option<Settings>,
     /// Its options.
     pub config: Box<C>,
 }

@@ -3,7 +3,8 @@
 use super::plan::Plan;
 use super::wire::Unbuildable;
 use crate::delivery::{
-    DeadLetters, Ended, Inlet, Meter, Rejects, SinkContext, SinkTask, clock, queue, read_letter, take_out,
+    DeadLetters, Ended, Inlet, Meter, Rejects, SinkContext, SinkTask, TakeError, Taken, clock, queue,
+    read_letter,
 };
 use crate::event::{Acks, Batch, Share, Verdict};
 use std::future::Future;
@@ -27,7 +28,7 @@ pub struct Replayed {
     pub unreadable: Vec<(u64, String)>,
     /// How many of those there are.
     pub unreadable_total: u64,
-    /// Lines that the file still holds.
+    /// Lines that were put back into the file.
     pub left: u64,
 }
 
@@ -38,17 +39,17 @@ pub enum ReplayError {
     NoSuchSink,
     /// The sink can't be made.
     Unbuildable(Unbuildable),
-    /// The file can't be read.
-    Unreadable(io::Error),
-    /// What was delivered can't be taken out of the file.
-    NotTakenOut(Replayed, io::Error),
+    /// The file can't be had.
+    NotTaken(TakeError),
+    /// What is left can't be put back into the file.
+    NotGivenBack(Replayed, io::Error),
 }
 
 /// What became of each line, by number from 0.
 type Verdicts = Arc<Mutex<Vec<Option<Verdict>>>>;
 
-/// Sends the letters in `file` to `sink`, until all are delivered or rejected, or `stop` comes. Those are taken out of
-/// the file: sent again, they would come twice.
+/// Sends the letters in `file` to `sink`, until all are delivered or rejected, or `stop` comes. The others are put back
+/// then. A process that is killed leaves all of them aside, and the next one sends all of them again.
 pub async fn replay(
     plan: &Plan,
     sink: &str,
@@ -56,21 +57,22 @@ pub async fn replay(
     stop: impl Future<Output = ()>,
 ) -> Result<Replayed, ReplayError> {
     let node = plan.sinks.iter().find(|node| node.id == sink).ok_or(ReplayError::NoSuchSink)?;
-    let reader = BufReader::new(std::fs::File::open(file).map_err(ReplayError::Unreadable)?);
     let unbuildable = |why| ReplayError::Unbuildable(Unbuildable::new(&node.id, why));
     let work = node.config.build().map_err(unbuildable)?;
+    let taken = Taken::take(file).map_err(ReplayError::NotTaken)?;
+    let reader = taken.lines().map_err(|e| ReplayError::NotTaken(e.into()))?;
     let meter: Arc<Meter> = Arc::default();
     let (inlet, outlet) = queue(node.limits, Arc::clone(&meter));
     let rejects = Rejects::DeadLetters(Arc::new(DeadLetters::new(plan.data_dir(), sink)));
     let task = work.task(SinkContext { id: sink.to_owned(), queue: outlet, meter, rejects });
     let verdicts: Verdicts = Arc::default();
     let mut replayed = Replayed::default();
-    let (mut seen, mut failed) = (0, None);
+    let mut failed = None;
     {
         let mut sinks = JoinSet::new();
         start(&mut sinks, task);
         let feeding = async {
-            let fed = feed(reader, &inlet, &verdicts, &mut replayed, &mut seen).await;
+            let fed = feed(reader, &inlet, &verdicts, &mut replayed).await;
             failed = fed.err();
             drop(inlet);
             while sinks.join_next().await.is_some() {}
@@ -80,19 +82,19 @@ pub async fn replay(
             () = stop => {}
         }
     }
-    if let Some(e) = failed {
-        return Err(ReplayError::Unreadable(e));
-    }
     let verdicts = verdicts.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let count = |wanted| verdicts.iter().filter(|verdict| **verdict == Some(wanted)).count() as u64;
     replayed.delivered = count(Verdict::Delivered);
     replayed.rejected = count(Verdict::Rejected);
     let stays = |at: usize| !matches!(verdicts.get(at), Some(Some(Verdict::Delivered | Verdict::Rejected)));
-    match take_out(file, seen, stays) {
+    match taken.give_back(stays) {
         Ok(left) => replayed.left = left,
-        Err(e) => return Err(ReplayError::NotTakenOut(replayed, e)),
+        Err(e) => return Err(ReplayError::NotGivenBack(replayed, e)),
     }
-    Ok(replayed)
+    match failed {
+        Some(e) => Err(ReplayError::NotTaken(TakeError::Io(e))),
+        None => Ok(replayed),
+    }
 }
 
 fn start(tasks: &mut JoinSet<Ended>, task: SinkTask) {
@@ -105,13 +107,12 @@ fn start(tasks: &mut JoinSet<Ended>, task: SinkTask) {
     }
 }
 
-/// Puts every letter into `inlet`, each with a verdict of its own. `seen` counts the bytes of whole lines.
+/// Puts every letter into `inlet`, each with a verdict of its own.
 async fn feed(
     mut reader: BufReader<std::fs::File>,
     inlet: &Inlet,
     verdicts: &Verdicts,
     replayed: &mut Replayed,
-    seen: &mut u64,
 ) -> io::Result<()> {
     let mut line = Vec::new();
     for at in 0.. {
@@ -122,9 +123,11 @@ async fn feed(
                 read => break read?,
             }
         };
-        // A line without its end is being written, or was when something crashed.
-        let Some(text) = line.strip_suffix(b"\n").filter(|_| length > 0) else { return Ok(()) };
-        *seen += length as u64;
+        if length == 0 {
+            return Ok(());
+        }
+        // Nobody is writing any more: a last line without its end is whole, or no letter.
+        let text = line.strip_suffix(b"\n").unwrap_or(&line);
         verdicts.lock().unwrap_or_else(PoisonError::into_inner).push(None);
         match read_letter(text) {
             Ok(event) => {

@@ -2,13 +2,14 @@
 
 use super::plan::Plan;
 use super::wire::{RunMode, Unbuildable, Wired, wire};
-use crate::delivery::{Ended, Meter, Shutdown, ShutdownTrigger, Totals};
+use crate::delivery::buffer::Cutoff;
+use crate::delivery::{Ended, Meter, Shutdown, ShutdownTrigger, SinkTask, Totals};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 /// A pipeline in action.
 pub struct Pipeline {
@@ -23,6 +24,7 @@ enum TaskEnd {
     Source(String, Result<(), String>),
     Segment,
     Sink(Ended),
+    Buffer(String, Result<(), String>),
 }
 
 /// How a run ended.
@@ -55,10 +57,16 @@ impl Pipeline {
     /// Starts every component.
     pub fn start(plan: &Plan, mode: RunMode) -> Result<Pipeline, Unbuildable> {
         let (trigger, shutdown) = Shutdown::new();
-        let Wired { sources, segments, sinks, meters } = wire(plan, &shutdown, mode)?;
+        let Wired { sources, segments, sinks, buffers, meters } = wire(plan, &shutdown, mode)?;
         let mut tasks = JoinSet::new();
-        for sink in sinks {
-            if sink.blocks {
+        for (id, task) in buffers {
+            let runtime = Handle::current();
+            tasks.spawn_blocking(move || TaskEnd::Buffer(id, runtime.block_on(task)));
+        }
+        for (sink, cutoff) in sinks {
+            if let Some(cutoff) = cutoff {
+                tasks.spawn(run_until(sink, cutoff));
+            } else if sink.blocks {
                 let runtime = Handle::current();
                 tasks.spawn_blocking(move || TaskEnd::Sink(runtime.block_on(sink.run)));
             } else {
@@ -102,10 +110,7 @@ impl Pipeline {
                 ended = self.tasks.join_next() => match ended {
                     None => break,
                     Some(ended) => {
-                        let ended = ended.unwrap_or_else(|e| {
-                            TaskEnd::Source("a component".to_owned(), Err(format!("it failed unexpectedly: {e}")))
-                        });
-                        self.note(ended, &mut outcome);
+                        self.note(ended.unwrap_or_else(unexpected), &mut outcome);
                     }
                 },
                 () = &mut stop, if !stopping => {
@@ -131,8 +136,9 @@ impl Pipeline {
 
     fn note(&self, ended: TaskEnd, outcome: &mut Outcome) {
         match ended {
-            TaskEnd::Source(_, Ok(())) | TaskEnd::Segment | TaskEnd::Sink(Ended::Drained) => {}
-            TaskEnd::Source(id, Err(why)) => {
+            TaskEnd::Source(_, Ok(())) | TaskEnd::Buffer(_, Ok(())) => {}
+            TaskEnd::Segment | TaskEnd::Sink(Ended::Drained) => {}
+            TaskEnd::Source(id, Err(why)) | TaskEnd::Buffer(id, Err(why)) => {
                 outcome.failures.push(format!("{id}: {why}"));
                 self.trigger.trigger();
             }
@@ -141,5 +147,32 @@ impl Pipeline {
                 self.trigger.trigger();
             }
         }
+    }
+}
+
+/// A task has panicked.
+fn unexpected(e: JoinError) -> TaskEnd {
+    TaskEnd::Source("a component".to_owned(), Err(format!("it failed unexpectedly: {e}")))
+}
+
+/// Runs a sink whose batches are safe on the disk: after the cutoff it is not waited for, be it in the middle of a call
+/// that never returns.
+async fn run_until(sink: SinkTask, cutoff: Cutoff) -> TaskEnd {
+    let SinkTask { blocks, run } = sink;
+    let own = cutoff.clone().passed();
+    let work = async move {
+        tokio::select! {
+            ended = run => ended,
+            () = own => Ended::Drained,
+        }
+    };
+    let runtime = Handle::current();
+    let mut task = match blocks {
+        true => tokio::task::spawn_blocking(move || runtime.block_on(work)),
+        false => runtime.spawn(work),
+    };
+    tokio::select! {
+        ended = &mut task => ended.map_or_else(unexpected, TaskEnd::Sink),
+        () = cutoff.passed() => TaskEnd::Sink(Ended::Drained),
     }
 }

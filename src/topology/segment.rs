@@ -84,6 +84,7 @@ impl Segment {
             let mut ports = Ports::default();
             if batch.replayed {
                 stage.transform.apply(&mut batch, &mut ports);
+                batch.take_hits();
                 for (name, events) in ports.take() {
                     let targets = stage.ports.iter().find(|(port, _)| *port == name);
                     let mut side = Batch::new(events, batch.now_ms, batch.acks.clone());
@@ -99,6 +100,7 @@ impl Segment {
                 stage.meter.count_dropped(reason, events);
             }
             stage.meter.count_failed(batch.take_failed());
+            stage.meter.count_hits(batch.take_hits());
             // A port ends with its stage, or what is held back behind it stays there. `todo` is worked on from its end:
             // what leaves by the port comes before that.
             let ends = stage.ports.iter().filter(|_| batch.last).map(|(port, _)| (port.clone(), Vec::new()));

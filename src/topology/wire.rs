@@ -2,11 +2,13 @@
 
 use super::plan::{Node, OutputId, Plan};
 use super::segment::{Segment, Stage, Target};
+use crate::delivery::buffer::{self, BufferContext, BufferTask, Cutoff, Grace};
 use crate::delivery::{
     DeadLetters, Emitter, Inlet, Limits, Meter, Outlet, REJECTED, Rejects, Shutdown, SinkContext, SinkTask,
     SourceContext, WhenFull, queue,
 };
 use crate::event::{Demand, Invalid};
+use crate::sinks::SinkConfig;
 use crate::sources::{FAULTS, Task};
 use crate::transforms::TransformConfig;
 use std::collections::BTreeMap;
@@ -22,7 +24,9 @@ pub struct Wired {
     /// The transforms.
     pub segments: Vec<Segment>,
     /// The sinks.
-    pub sinks: Vec<SinkTask>,
+    pub sinks: Vec<(SinkTask, Option<Cutoff>)>,
+    /// What the buffers on disk do, by the ids of their sinks.
+    pub buffers: Vec<(String, BufferTask)>,
     /// The counters of every component.
     pub meters: BTreeMap<String, Arc<Meter>>,
 }
@@ -64,11 +68,12 @@ pub fn wire(plan: &Plan, shutdown: &Shutdown, mode: RunMode) -> Result<Wired, Un
         queues.push(outlet);
     }
     let segments = wiring.segments()?;
-    let mut sinks = Vec::new();
+    let (mut sinks, mut buffers) = (Vec::new(), Vec::new());
     for (node, queue) in plan.sinks.iter().zip(queues) {
         let work = node.config.build().map_err(|why| Unbuildable::new(&node.id, why))?;
+        let (queue, cutoff) = wiring.buffer(node, queue, shutdown, &mut buffers)?;
         let (id, meter, rejects) = (node.id.clone(), wiring.meter(&node.id), wiring.rejects(&node.id));
-        sinks.push(work.task(SinkContext { id, queue, meter, rejects }));
+        sinks.push((work.task(SinkContext { id, queue, meter, rejects }), cutoff));
     }
     let mut sources = Vec::new();
     for node in &plan.sources {
@@ -87,7 +92,9 @@ pub fn wire(plan: &Plan, shutdown: &Shutdown, mode: RunMode) -> Result<Wired, Un
         let task = node.config.build(cx).map_err(|why| Unbuildable::new(&node.id, why))?;
         sources.push((node.id.clone(), task));
     }
-    Ok(Wired { sources, segments, sinks, meters: wiring.meters })
+    let is_buffered = |id: &str| plan.sinks.iter().any(|node| node.id == id && node.disk.is_some());
+    buffer::warn_of_forgotten(plan.data_dir(), is_buffered);
+    Ok(Wired { sources, segments, sinks, buffers, meters: wiring.meters })
 }
 
 /// What the consumers of an output can use. The plan has no cycle, so this ends.
@@ -114,6 +121,29 @@ struct Wiring<'a> {
 impl Wiring<'_> {
     fn meter(&self, id: &str) -> Arc<Meter> {
         self.meters.get(id).map(Arc::clone).unwrap_or_default()
+    }
+
+    /// Puts the buffer on disk of `node`, where it has one, between its queue and its task.
+    fn buffer(
+        &self,
+        node: &Node<dyn SinkConfig>,
+        queue: Outlet,
+        stop: &Shutdown,
+        tasks: &mut Vec<(String, BufferTask)>,
+    ) -> Result<(Outlet, Option<Cutoff>), Unbuildable> {
+        let Some(settings) = node.disk else { return Ok((queue, None)) };
+        let opened = buffer::open(BufferContext {
+            id: node.id.clone(),
+            data_dir: self.plan.data_dir().to_owned(),
+            settings,
+            queue,
+            meter: self.meter(&node.id),
+            stop: stop.clone(),
+            grace: Grace::within(self.plan.shutdown_timeout),
+        });
+        let buffer = opened.map_err(|why| Unbuildable::new(&node.id, Invalid::new("buffer", why)))?;
+        tasks.extend(buffer.tasks.map(|task| (node.id.clone(), task)));
+        Ok((buffer.queue, Some(buffer.cutoff)))
     }
 
     fn connect(&mut self, inputs: &[OutputId], target: &Target) {

@@ -9,6 +9,7 @@ pub mod dedupe;
 pub mod filter;
 pub mod legacy_message;
 pub mod metadata_projection;
+pub mod redact;
 pub mod remap;
 pub mod route;
 pub mod throttle;
@@ -36,12 +37,6 @@ pub trait TransformConfig: Send + Sync {
     /// Makes the transform.
     fn build(&self) -> Result<Box<dyn Transform>, Invalid>;
 
-    /// Reads the files that are a part of the options, by what it is given, before the first [`TransformConfig::build`]. The
-    /// default reads none.
-    fn load(&mut self, _read: &dyn Fn(&Path) -> Result<String, String>) -> Result<(), Invalid> {
-        Ok(())
-    }
-
     /// What is hardly as meant in options that can be built.
     fn warnings(&self) -> Vec<Invalid> {
         Vec::new()
@@ -50,6 +45,12 @@ pub trait TransformConfig: Send + Sync {
     /// Whether anything comes out by another way than its ports.
     fn has_main_output(&self) -> bool {
         true
+    }
+
+    /// Takes in the files that its options name, by `read`, which gives a text or why there is none. A transform does no
+    /// I/O: whoever reads the config calls this before anything is built.
+    fn take_files(&mut self, _read: &dyn Fn(&Path) -> Result<String, String>) -> Result<(), Invalid> {
+        Ok(())
     }
 
     /// What it can use of its input, where its own consumers can use `downstream`.

@@ -115,9 +115,12 @@ fn in_file(mut invalid: Invalid, file: &Path, text: &str) -> Invalid {
 }
 
 impl TransformConfig for Remap {
-    fn load(&mut self, read: &dyn Fn(&Path) -> Result<String, String>) -> Result<(), Invalid> {
+    fn take_files(&mut self, read: &dyn Fn(&Path) -> Result<String, String>) -> Result<(), Invalid> {
         if let (Some(file), None) = (&self.file, &self.source) {
-            self.text = Some(read(file).map_err(|why| Invalid::new("file", why))?);
+            self.text =
+                Some(read(file).map_err(|why| {
+                    Invalid::new("file", format!("can't read `{}`: {why}", file.display()))
+                })?);
         }
         Ok(())
     }
@@ -286,9 +289,9 @@ mod tests {
         assert!(build("").is_err() && build("source = ''\nfile = 'a'").is_err());
         assert_eq!(build("source = ''\ntimezone = 'Mars'").unwrap_err().key, "timezone");
         let mut options: Remap = toml::from_str("file = 'a.vrl'").unwrap();
-        options.load(&|path| Ok(format!("# {}\n.a = nope()", path.display()))).unwrap();
+        options.take_files(&|path| Ok(format!("# {}\n.a = nope()", path.display()))).unwrap();
         let invalid = options.build().map(drop).unwrap_err();
         assert!(invalid.message.starts_with("a.vrl:2:6: call to undefined function"), "{invalid}");
-        assert!(options.load(&|_| Err("can't".to_owned())).is_err());
+        assert!(options.take_files(&|_| Err("can't".to_owned())).is_err());
     }
 }

@@ -156,3 +156,60 @@ fn a_valid_config_with_a_secret_does_not_tell_it_either() {
         );
     }
 }
+
+#[test]
+fn a_secret_in_the_wrong_place_or_form_is_not_told() {
+    // Options of a sink, each with the words that have to be said of it.
+    let forms = [
+        (r#"auth = { strategy = "basic", user = "u", pasword = "SEKRET" }"#, "unknown option `pasword`"),
+        (r#"auth = { strategy = "bearer", tken = "SEKRET" }"#, "unknown option `tken`"),
+        (r#"auth = { strategy = "bearer", tokn = "SEKRET" }"#, "unknown option `tokn`"),
+        (r#"api_key = "SEKRET""#, "unknown option `api_key`"),
+        (r#"header = { Authorization = "Bearer SEKRET" }"#, "unknown option `header`"),
+        (r#"auth = "SEKRET""#, "wrong type of `auth`"),
+        (r#"auth.strategy = "SEKRET""#, "invalid value of `auth.strategy`"),
+        (r#"auth.strategy = "Bearer SEKRET""#, "invalid value of `auth.strategy`"),
+        (r#"auth = { strategy = "bearer", token = ["SEKRET"] }"#, "wrong type of `auth.token`"),
+        (
+            "auth.strategy = \"basic\"\nauth.user = \"u\"\nauth.password = \"p\"\nauth.token = \"\"\"\nSEKRET\n\"\"\"",
+            "invalid value of `auth.token`",
+        ),
+        (
+            r#"auth = { strategy = "basic", user = "u", password = "p", token = "${T:-SEK RET SEKRET}" }"#,
+            "invalid value of `auth.token`",
+        ),
+        (r#"auth = { strategy = "${T:-Bearer SEKRET}" }"#, "invalid value of `auth.strategy`"),
+        (r#"auth = { strategy = "SEKRET ${SET}" }"#, "invalid value of `auth.strategy`"),
+        (r#"auth = { strategy = "bearer", token = "a", user = "a:SEKRET" }"#, "invalid value of `auth.user`"),
+        (r#"method = "Bearer SEKRET""#, "invalid value of `method`"),
+        (r#"method = "http://u:SEKRET@h/""#, "invalid value of `method`"),
+        (r#"uri = "user:SEKRET@127.0.0.1/x""#, "invalid value of `uri`"),
+        (r#"uri = "h/?token=SEKRET""#, "invalid value of `uri`"),
+        (r#"uri = "https://u:SEK/SEKRET@h/x""#, "invalid value of `uri`"),
+        ("token=SEKRET", "token="),
+        ("token = Bearer SEKRET", "token = "),
+        (r#"headers={Authorization:"Bearer SEKRET"}"#, "headers={Authorization:"),
+        (r#"token: "SEKRET""#, "token: "),
+        (r#"token "SEKRET""#, "token "),
+        ("token =\n\"SEKRET\"", "token ="),
+        ("token = \"SEK\nSEKRET\"", "token = "),
+    ];
+    for (form, said) in forms {
+        let uri = if form.starts_with("uri") { "" } else { "uri = \"http://127.0.0.1/\"\n" };
+        let config = format!("{SOURCE}[sinks.out]\ntype = \"http\"\ninputs = [\"livebook\"]\n{uri}{form}\n");
+        for args in [&["validate"][..], &["validate", "--no-environment"], &["run", "--log-format", "json"]] {
+            let outcome = Run::new(args).config(&config).env("SET", "set").run();
+            for text in [&outcome.stdout, &outcome.stderr] {
+                assert!(!text.contains("SEKRET"), "{config}\n{text}");
+            }
+            // Without an environment, what may come from it is taken for right.
+            let is_known = !(args.contains(&"--no-environment") && form.contains("${"));
+            assert!(!is_known || outcome.stderr.contains(said), "{config}\n{}", outcome.stderr);
+            assert!(!is_known || outcome.code == Some(2), "{config}\n{}", outcome.stderr);
+        }
+    }
+    let address = "[sources.livebook]\ntype = \"http_server\"\naddress = \"u:SEKRET@127.0.0.1:80\"\n";
+    let outcome = Run::new(&["validate"]).config(&format!("{address}{SINK}")).run().exits(2);
+    assert!(!outcome.stderr.contains("SEKRET"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("invalid value of `address`"), "{}", outcome.stderr);
+}

@@ -12,7 +12,10 @@ pub fn folder() -> Option<PathBuf> {
     if path.join("manifest.json").exists() {
         return Some(path);
     }
-    eprintln!("SKIPPED: no corpus of real logs at {}; set EVALTRAIL_CORPUS to its folder", path.display());
+    crate::tools::skip(&format!(
+        "no corpus of real logs at {}; set EVALTRAIL_CORPUS to its folder",
+        path.display()
+    ));
     None
 }
 
@@ -21,7 +24,7 @@ fn every_evaluation_of_the_corpus_is_told_exactly() {
     let Some(folder) = folder() else { return };
     let check = Command::new("python3").arg("-B").arg(folder.join("check.py")).args(["--", PROGRAM]).output();
     let Ok(check) = check else {
-        return eprintln!("SKIPPED: the corpus is scored by python3, which is not here");
+        return crate::tools::skip("the corpus is scored by python3, which is not here");
     };
     let table = String::from_utf8_lossy(&check.stdout);
     assert!(check.status.success(), "{table}\n{}", String::from_utf8_lossy(&check.stderr));

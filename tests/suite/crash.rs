@@ -27,6 +27,8 @@ use writer::{Content, Reached, Writer, Written, number};
 const KILLS: u64 = 12;
 /// A run lives so long at least and at most, in milliseconds.
 const LIVES_MS: std::ops::RangeInclusive<u64> = 2..=300;
+/// The same behind a buffer, long enough that a checkpoint is written at times: else all is read again each time.
+const BUFFERED_LIVES_MS: std::ops::RangeInclusive<u64> = 2..=1_200;
 /// By now everything is out, retries of a full disk included.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Size of the disk that is filled.
@@ -61,11 +63,20 @@ impl Crash {
     /// A disk that is full at times is made `calm` when enough was killed. Until then a write that failed may be taken
     /// back, whole lines included: what is there counts when nobody is left who could, and nothing is destroyed for it.
     fn run(content: Content, output: Option<&Path>, calm: Option<Box<dyn FnOnce() + '_>>) -> Crash {
+        Crash::at(content, LIVES_MS, |reading| Place::new(reading, output), calm)
+    }
+
+    fn at(
+        content: Content,
+        lives_ms: std::ops::RangeInclusive<u64>,
+        place: impl FnOnce(Reading) -> Place,
+        calm: Option<Box<dyn FnOnce() + '_>>,
+    ) -> Crash {
         let (evaluations, options) = match content {
             Content::Lines => (false, "decoding.codec = \"text\""),
             Content::Json | Content::Text => (true, ""),
         };
-        let place = Place::new(Reading { include: "app.log*", options, evaluations }, output);
+        let place = place(Reading { include: "app.log*", options, evaluations });
         let (output, mut dice) = (place.follow(), Dice::new(dice::number("EVALTRAIL_SEED", 1)));
         let (kills, stretches) = (dice::number("EVALTRAIL_KILLS", KILLS), Vec::new());
         let mut crash = Crash { content, place, output, stretches, kills, written: Written::default() };
@@ -76,7 +87,7 @@ impl Crash {
         let writing = thread::spawn(move || writer.run());
         for _ in 0..kills {
             let live = crash.start();
-            let lives = Duration::from_millis(dice.within(LIVES_MS));
+            let lives = Duration::from_millis(dice.within(lives_ms.clone()));
             let ended = until(lives, || {
                 if is_steady {
                     crash.output.catch_up();
@@ -142,6 +153,34 @@ impl Crash {
         Figures { kills: self.kills, lines: self.written.records as usize, repeated }
     }
 
+    /// The same behind a buffer on disk, which is drained before the source reads again: every line comes for the first
+    /// time in its order. What comes again comes after a kill, with its old `%id`.
+    fn check_buffered_lines(&self) -> Figures {
+        let mut ids: HashMap<Spot, &str> = HashMap::new();
+        let mut due: HashMap<usize, usize> = HashMap::new();
+        for (at, line) in self.output.lines.iter().enumerate() {
+            let spot = self.written.spot(number(self.content, line));
+            let due = due.entry(spot.file).or_default();
+            match ids.get(&spot) {
+                Some(id) => {
+                    let kills = self.stretches.iter().filter(|one| one.from <= at && one.after_kill).count();
+                    assert!(kills > 0, "a repeat without a kill: {spot:?}");
+                    assert_eq!(*id, line.id, "a repeat with another id: {spot:?}");
+                }
+                None => {
+                    assert_eq!(spot.line, *due, "out of order: {spot:?}");
+                    *due += 1;
+                    ids.insert(spot, &line.id);
+                }
+            }
+        }
+        let distinct: BTreeSet<&str> = ids.values().copied().collect();
+        assert_eq!(distinct.len(), ids.len(), "different lines have different ids");
+        assert_eq!(ids.len(), self.written.records as usize);
+        let repeated = self.output.lines.len() - ids.len();
+        Figures { kills: self.kills, lines: ids.len(), repeated }
+    }
+
     /// Every evaluation is there once: whatever is there again has its old `%id`, and came after a kill.
     fn check_evaluations(&self) -> Figures {
         let mut ids: HashMap<u64, (&str, usize)> = HashMap::new();
@@ -168,6 +207,13 @@ impl Crash {
 #[test]
 fn no_line_is_lost_by_a_kill() {
     Crash::run(Content::Lines, None, None).check_lines().print("lines");
+}
+
+#[test]
+fn no_line_in_a_buffer_on_disk_is_lost_by_a_kill() {
+    let buffered = |reading| Place::new(reading, None).buffered();
+    let crash = Crash::at(Content::Lines, BUFFERED_LIVES_MS, buffered, Some(Box::new(|| ())));
+    crash.check_buffered_lines().print("lines through a buffer on disk");
 }
 
 #[test]
@@ -231,7 +277,7 @@ fn fill(filler: &Path, stop: &AtomicBool) -> u64 {
 #[test]
 fn no_line_is_lost_by_kills_and_a_full_disk_together() {
     let Some(disk) = SmallDisk::mount() else {
-        eprintln!("SKIPPED: a disk that is full needs the right to mount one");
+        crate::tools::skip("a disk that is full needs the right to mount one");
         return;
     };
     let stop = AtomicBool::new(false);

@@ -331,7 +331,7 @@ fn a_full_disk_blocks_and_loses_nothing() {
     for fsync in ["batch", "never"] {
         let site = Site::new(&format!("path = \"disk/a.jsonl\"\nfsync = \"{fsync}\""));
         let Some(_disk) = SmallDisk::new(&site.path("disk"), 256) else {
-            eprintln!("SKIPPED: a full disk: only root can mount one that is small enough");
+            crate::tools::skip("a full disk: only root can mount one that is small enough");
             return;
         };
         site.0.write("disk/ballast", &"x".repeat(150 * 1024));
@@ -353,7 +353,7 @@ fn a_full_disk_blocks_and_loses_nothing() {
 fn a_full_disk_does_not_hold_up_the_end_for_ever() {
     let site = Site::new("path = \"disk/a.jsonl\"");
     let Some(_disk) = SmallDisk::new(&site.path("disk"), 256) else {
-        eprintln!("SKIPPED: a stop while the disk is full: only root can mount one that is small enough");
+        crate::tools::skip("a stop while the disk is full: only root can mount one that is small enough");
         return;
     };
     let mut live = site.run().live();

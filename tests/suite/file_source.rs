@@ -306,7 +306,7 @@ fn many_files_need_few_descriptors() {
     for _ in 0..100 {
         expect(&mut live, &["the same in all of them"]);
     }
-    let open = || fs::read_dir(format!("/proc/{}/fd", live.id())).unwrap().count();
+    let open = || fs::read_dir(format!("/proc/{}/fd", live.pid())).unwrap().count();
     assert!(open() < 40, "{} are open", open());
     for number in (0..100).rev() {
         scene.append(&format!("many/{number}.log"), &format!("{number}\n"));

@@ -58,6 +58,15 @@ impl Place {
         place
     }
 
+    /// Puts a buffer on disk in front of the output.
+    pub fn buffered(self) -> Place {
+        let path = self.path("evaltrail.toml");
+        let config = std::fs::read_to_string(&path).unwrap();
+        let buffer = "buffer = { type = \"disk\", max_size_bytes = 4194304 }\n";
+        std::fs::write(path, config + buffer).unwrap();
+        self
+    }
+
     /// A file of this place.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)

@@ -148,6 +148,12 @@ impl Run {
         self
     }
 
+    /// The same, of any bytes.
+    pub fn bytes(self, name: &str, bytes: &[u8]) -> Run {
+        std::fs::write(self.dir.path().join(name), bytes).unwrap();
+        self
+    }
+
     /// Adds a config file, and says so on the command line.
     pub fn config(self, text: &str) -> Run {
         self.file("evaltrail.toml", text).arg("-c").arg("evaltrail.toml")
@@ -310,12 +316,8 @@ impl Live {
         assert!(until(TIMEOUT, || self.stderr().contains(words)), "not said: {words}\n{}", self.stderr());
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Its process id.
-    pub fn id(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.child.id()
     }
 

@@ -3,6 +3,13 @@
 use crate::harness::{Run, TIMEOUT, until};
 use crate::http_client::{CONSOLE, Server};
 use crate::http_tls::Papers;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use std::io::Read;
+use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Sends what comes by standard input to `uri`.
@@ -105,7 +112,7 @@ fn a_server_that_nobody_trusts_gets_nothing() {
 #[test]
 fn a_server_that_comes_later_gets_everything() {
     // A port that was free a moment ago.
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut sender = sender(&format!("http://{address}/"), "request.retry_max_duration_secs = 0.1").live();
     sender.write(numbered(10).as_bytes());
     sender.close_stdin();
@@ -114,4 +121,49 @@ fn a_server_that_comes_later_gets_everything() {
     assert!(until(Duration::from_secs(30), || !sender.is_running()), "{}", sender.stderr());
     assert!(sender.stderr().contains("delivers again"), "{}", sender.stderr());
     assert_eq!(server.stop().1.len(), 10);
+}
+
+#[test]
+fn what_comes_by_one_connection_leaves_in_its_order() {
+    // Answered at once, so that many requests of a connection wait for the sink, which has four lanes.
+    let next = Server::start("", CONSOLE);
+    let sink = format!(
+        "[sinks.next]\ntype = \"http\"\ninputs = [\"web\"]\nuri = \"http://{}/\"\n\
+         batch.timeout_secs = 0.01\nbatch.max_events = 3\n",
+        next.address
+    );
+    let first = Server::start("acknowledgements.enabled = false", &sink);
+    let mut client = first.connect();
+    for number in 0..300 {
+        client.post("", format!("{{\"message\":\"n{number}\"}}")).is(200);
+    }
+    drop(client);
+    first.stop();
+    let (_, events) = next.stop();
+    let messages: Vec<&str> = events.iter().map(|event| event["message"].as_str().unwrap()).collect();
+    assert_eq!(messages.join("\n") + "\n", numbered(300));
+}
+
+#[test]
+fn http_2_is_spoken_where_the_server_offers_it() {
+    let papers = Papers::new();
+    let certificate = CertificateDer::from_pem_file(papers.path("server.crt")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(papers.path("server.key")).unwrap();
+    let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let mut config = builder.with_single_cert(vec![certificate], key).unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let uri = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
+    let options = format!("tls.ca_file = \"{}\"", papers.path("ca.crt"));
+    let mut sender = sender(&uri, &options).live();
+    sender.write(b"a\n");
+    let (stream, _) = listener.accept().unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+    let session = ServerConnection::new(Arc::new(config)).unwrap();
+    let mut stream = StreamOwned::new(session, stream);
+    // What a connection of HTTP/2 begins with.
+    let mut preface = [0; 24];
+    stream.read_exact(&mut preface).unwrap();
+    assert_eq!(&preface, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 }

@@ -47,6 +47,8 @@ impl Server {
     pub fn connect(&self) -> Client<TcpStream> {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        // A request may be sent in pieces; they are not to wait for each other.
+        stream.set_nodelay(true).unwrap();
         Client::new(stream)
     }
 
@@ -147,11 +149,25 @@ impl<S: Read + Write> Client<S> {
         if self.0.read_line(&mut line).unwrap_or(0) == 0 {
             return None;
         }
-        let status = line.split(' ').nth(1).unwrap_or_else(|| panic!("{line}")).parse().unwrap();
+        Some(self.rest_of_reply(&line).unwrap_or_else(|| panic!("torn: {line}")))
+    }
+
+    /// The same of a server that may be killed: none unless the answer is whole.
+    pub fn whole_reply(&mut self) -> Option<Reply> {
+        let mut line = String::new();
+        self.0.read_line(&mut line).ok()?;
+        self.rest_of_reply(&line)
+    }
+
+    fn rest_of_reply(&mut self, line: &str) -> Option<Reply> {
+        let status = line.split(' ').nth(1)?.parse().ok()?;
         let mut headers = Vec::new();
         loop {
             let mut line = String::new();
-            self.0.read_line(&mut line).unwrap();
+            self.0.read_line(&mut line).ok()?;
+            if !line.ends_with('\n') {
+                return None;
+            }
             let Some((name, value)) = line.trim_end().split_once(": ") else { break };
             headers.push((name.to_ascii_lowercase(), value.to_owned()));
         }
@@ -160,7 +176,7 @@ impl<S: Read + Write> Client<S> {
             .find(|(name, _)| name == "content-length")
             .map_or(0, |(_, len)| len.parse().unwrap());
         let mut body = vec![0; len];
-        self.0.read_exact(&mut body).unwrap();
+        self.0.read_exact(&mut body).ok()?;
         Some(Reply { status, headers, body: serde_json::from_slice(&body).unwrap_or(Value::Null) })
     }
 }

@@ -3,6 +3,7 @@
 use crate::harness::{Run, TIMEOUT, until};
 use crate::http_client::{BLACKHOLE, CONSOLE, Client, Server, config};
 use crate::logs::*;
+use crate::tools::{has, skip};
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use serde_json::Value;
@@ -210,6 +211,21 @@ fn records_of_requests_are_told_apart_and_in_order() {
 }
 
 #[test]
+fn a_request_that_is_sent_again_under_its_key_has_the_same_ids() {
+    let project = "[transforms.ids]\ntype = \"metadata_projection\"\ninputs = [\"web\"]\nkeys = [\"%id\"]\n";
+    let server = Server::start("", &format!("{project}{}", CONSOLE.replace("\"web\"", "\"ids\"")));
+    let body = "{\"message\":\"a\"}\n{\"message\":\"b\"}\n";
+    for headers in ["Idempotency-Key: k1\r\n", "Idempotency-Key: k1\r\n", "Idempotency-Key: k2\r\n", "", ""] {
+        server.post(headers, body).is(200);
+    }
+    let (_, events) = server.stop();
+    let ids: Vec<&str> = events.iter().map(|event| event["metadata"]["id"].as_str().unwrap()).collect();
+    assert_eq!(ids[..2], ids[2..4]);
+    let distinct: std::collections::BTreeSet<_> = ids[2..].iter().collect();
+    assert_eq!(distinct.len(), 8);
+}
+
+#[test]
 fn an_answer_comes_after_the_delivery_unless_nobody_asks_for_that() {
     // A pipe holds less than this, and the reader of the console takes one line until it is asked.
     let big = format!("{{\"message\":\"{}\"}}\n", "x".repeat(300_000));
@@ -300,7 +316,7 @@ fn an_address_that_can_not_be_had_is_told_with_what_to_do() {
 #[test]
 fn it_listens_on_ipv6() {
     if TcpListener::bind("[::1]:0").is_err() {
-        return eprintln!("SKIPPED: this machine has no IPv6");
+        return skip("this machine has no IPv6");
     }
     let server = Server::start("address = \"[::1]:0\"", &chain_of("web"));
     server.post("", structured_json(1, "1")).is(200);
@@ -310,8 +326,8 @@ fn it_listens_on_ipv6() {
 
 #[test]
 fn curl_speaks_http_2_with_prior_knowledge() {
-    if std::process::Command::new("curl").arg("-V").output().is_err() {
-        return eprintln!("SKIPPED: no curl");
+    if !has("curl") {
+        return;
     }
     let server = Server::start("", CONSOLE);
     let url = format!("http://{}/", server.address);

@@ -2,6 +2,7 @@
 
 use crate::harness::{Run, TIMEOUT, TempDir};
 use crate::http_client::{BLACKHOLE, Client, Server, config};
+use crate::tools::has;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject;
@@ -109,8 +110,8 @@ fn a_client_needs_a_certificate_where_they_are_verified() {
 
 #[test]
 fn curl_agrees_on_http_2() {
-    if std::process::Command::new("curl").arg("-V").output().is_err() {
-        return eprintln!("SKIPPED: no curl");
+    if !has("curl") {
+        return;
     }
     let papers = Papers::new();
     let server = Server::start(&papers.options(""), BLACKHOLE);
@@ -122,6 +123,53 @@ fn curl_agrees_on_http_2() {
     let outcome = curl.arg(&format!("https://localhost:{port}/")).stdin(GOOD).run().exits(0);
     assert_eq!(outcome.stdout, "{\"accepted\":1,\"rejected\":0,\"faults\":[]} 200 2");
     server.stop();
+}
+
+#[test]
+fn curl_shows_its_certificate() {
+    if !has("curl") {
+        return;
+    }
+    let papers = Papers::new();
+    let ca = papers.path("ca.crt");
+    let server = Server::start(
+        &papers.options(&format!(", ca_file = \"{ca}\", verify_certificate = true")),
+        BLACKHOLE,
+    );
+    let port = server.address.port();
+    let curl = |more: &[&str]| {
+        let (url, resolve) = (format!("https://localhost:{port}/"), format!("localhost:{port}:127.0.0.1"));
+        let args = ["-sS", "--http1.1", "--data-binary", "@-", "--cacert", &ca, "--resolve", &resolve, &url];
+        Run::of("curl").arg_all(&args).arg_all(more).stdin(GOOD).run()
+    };
+    let (crt, key) = (papers.path("client.crt"), papers.path("client.key"));
+    let told = curl(&["--cert", &crt, "--key", &key]).exits(0);
+    assert_eq!(told.stdout, "{\"accepted\":1,\"rejected\":0,\"faults\":[]}");
+    let refused = curl(&[]);
+    assert_ne!(refused.code, Some(0), "{}", refused.stdout);
+    assert_eq!(refused.stdout, "");
+    server.stop();
+}
+
+#[test]
+fn parked_connections_keep_their_tls() {
+    let papers = Papers::new();
+    let server = Server::start(&papers.options(""), BLACKHOLE);
+    let mut clients: Vec<_> = (0..10).map(|_| papers.client(&server, false)).collect();
+    for _ in 0..3 {
+        for client in &mut clients {
+            client.post("", GOOD).is(200);
+            client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}".repeat(2));
+            (0..2).for_each(|_| drop(client.reply().unwrap().is(200)));
+        }
+        // Quiet for so long, they are parked.
+        std::thread::sleep(std::time::Duration::from_millis(2300));
+    }
+    server.live.signal("TERM");
+    // They are told that it is the end.
+    assert!(clients.iter_mut().all(|client| client.reply().is_none()));
+    let (status, stderr) = server.live.wait(TIMEOUT);
+    assert_eq!(status.code(), Some(0), "{stderr}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ fn metadata(record: &str) -> Value {
     events[0]["metadata"].clone()
 }
 
-/// Every character as `\uXXXX`.
+/// Every character as `\uHHHH`.
 fn escaped(text: &str) -> String {
     text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect()
 }

@@ -1,9 +1,9 @@
 //! The configs of the repository, each run over a small log of what it is for.
 
-use crate::harness::{Outcome, Run, TempDir, root};
+use crate::harness::{Outcome, Run, TIMEOUT, TempDir, root, until};
 use crate::http_client::Server;
 use crate::logs::{other_json, twins_json};
-use crate::receiver::{OK, Receiver};
+use crate::receiver::{OK, Received, Receiver};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -82,11 +82,12 @@ fn what_is_posted_goes_on_to_a_siem() {
     server.post("", log()).is(401);
     let reply = server.post("Authorization: Bearer ingest-token\r\n", log()).is(200);
     assert_eq!(reply.counts(), (5, 0));
+    let events = || siem.received().iter().flat_map(Received::events).collect::<Vec<Value>>();
+    assert!(until(TIMEOUT, || events().len() >= 2), "it goes on from the disk");
     let received = siem.received();
     assert!(received.iter().all(|one| one.header("authorization") == Some("Bearer siem-token")));
-    let events: Vec<Value> = received.iter().flat_map(|one| one.events()).collect();
-    are_the_two(&events);
-    assert!(events.iter().all(|event| event["metadata"]["peer"] == "127.0.0.1"));
+    are_the_two(&events());
+    assert!(events().iter().all(|event| event["metadata"]["peer"] == "127.0.0.1"));
     let (said, _) = server.stop();
     assert!(!said.contains("ingest-token") && !said.contains("siem-token"), "{said}");
 }

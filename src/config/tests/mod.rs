@@ -315,14 +315,13 @@ fn wrong_common_keys_are_found() {
             0.toml:14 []
                 Error: `inputs` is empty: gets its events from nowhere
                 help: name what it consumes: `inputs = ["<id>"]`
-            0.toml:15 "disk"
-                Error: invalid value of `buffer.type`: `disk` is not one of its values
-                help: the values are `memory`
+            0.toml:15 { type = "disk", max_events = 0, size = 1 }
+                Error: the option `max_size_bytes` is missing: `buffer` needs it
             0.toml:15 0
                 Error: invalid value of `buffer.max_events`: expected a whole number, 1 or more, found 0
             0.toml:15 size
                 Error: unknown option `size`: not an option of `buffer`
-                help: the options are `type`, `max_events`, `when_full`
+                help: the options are `type`, `max_events`, `max_size_bytes`, `when_full`
             0.toml:17 "demo"
                 Error: unknown type `demo`: there is no such sink
                 help: it is a source: declare it by `[sources.<id>]`

@@ -59,8 +59,14 @@ fn a_line_that_a_crash_has_torn_is_cut() {
     }
 }
 
+fn read_all(taken: &Taken) -> Vec<Vec<u8>> {
+    let mut text = Vec::new();
+    taken.lines().unwrap().read_to_end(&mut text).unwrap();
+    text.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect()
+}
+
 #[test]
-fn what_is_added_while_letters_are_taken_out_is_kept() {
+fn what_is_added_while_letters_are_away_is_kept() {
     let folder = Folder::new();
     let letters = Arc::new(DeadLetters::new(&folder.0, "siem"));
     let lines: Vec<Vec<u8>> = (0..200).map(|n| letter(&letters, &format!("n{n}"))).collect();
@@ -68,20 +74,83 @@ fn what_is_added_while_letters_are_taken_out_is_kept() {
         let (letters, lines) = (Arc::clone(&letters), lines.clone());
         std::thread::spawn(move || lines.iter().for_each(|line| letters.append(line).unwrap()))
     };
-    let mut taken = Vec::new();
-    while taken.len() < lines.len() {
-        // What a replay does: reads whole lines, and takes those out that it has read.
-        let text = fs::read(letters.path()).unwrap_or_default();
-        let seen = memchr::memrchr(b'\n', &text).map_or(0, |at| at + 1);
-        taken.extend(text[..seen].split_inclusive(|b| *b == b'\n').map(<[u8]>::to_vec));
-        if seen > 0 {
-            take_out(letters.path(), seen as u64, |_| false).unwrap();
+    let mut got = Vec::new();
+    while got.len() < lines.len() {
+        match Taken::take(letters.path()) {
+            // What a replay does: every second letter is put back.
+            Ok(taken) => {
+                let read = read_all(&taken);
+                assert_eq!(taken.give_back(|at| at % 2 == 1).unwrap() as usize, read.len() / 2);
+                got.extend(read.into_iter().step_by(2));
+            }
+            Err(TakeError::Io(e)) if e.kind() == io::ErrorKind::NotFound => std::thread::yield_now(),
+            Err(e) => panic!("{e:?}"),
         }
-        std::thread::yield_now();
     }
     writer.join().unwrap();
-    assert!(taken == lines, "each once, in order");
+    got.sort();
+    let mut expected = lines;
+    expected.sort();
+    assert!(got == expected, "each once");
     assert!(!letters.path().exists());
+}
+
+#[test]
+fn letters_are_away_for_one_at_a_time_and_come_back_after_a_kill() {
+    let folder = Folder::new();
+    let letters = DeadLetters::new(&folder.0, "siem");
+    let (a, b) = (letter(&letters, "a"), letter(&letters, "b"));
+    letters.append(&a).unwrap();
+    let taken = Taken::take(letters.path()).unwrap();
+    letters.append(&b).unwrap();
+    assert!(matches!(Taken::take(letters.path()), Err(TakeError::Busy)));
+    assert_eq!(read_all(&taken), std::slice::from_ref(&a), "what came since is not in it");
+    // As a process that is killed leaves it.
+    drop(taken);
+    let again = Taken::take(letters.path()).unwrap();
+    assert_eq!(read_all(&again), [b, a]);
+    again.give_back(|_| false).unwrap();
+    assert_eq!(fs::read_dir(letters.path().parent().unwrap()).unwrap().count(), 0);
+}
+
+#[test]
+fn letters_stay_with_their_owner() {
+    let folder = Folder::new();
+    let letters = DeadLetters::new(&folder.0, "siem");
+    letters.append(&letter(&letters, "a")).unwrap();
+    let below = letters.path().parent().unwrap();
+    // Only root can give files away, and only root has to.
+    if std::os::unix::fs::chown(below, Some(65534), Some(65534)).is_err() {
+        return;
+    }
+    std::os::unix::fs::chown(letters.path(), Some(65534), Some(1)).unwrap();
+    fs::set_permissions(letters.path(), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let is = |expected: (u32, u32, u32)| {
+        let found = fs::metadata(letters.path()).unwrap();
+        assert_eq!((found.uid(), found.gid(), found.mode() & 0o777), expected);
+    };
+    Taken::take(letters.path()).unwrap().give_back(|_| true).unwrap();
+    is((65534, 1, 0o600));
+    let taken = Taken::take(letters.path()).unwrap();
+    letters.append(&letter(&letters, "b")).unwrap();
+    is((65534, 65534, 0o640));
+    taken.give_back(|_| true).unwrap();
+    is((65534, 65534, 0o640));
+}
+
+#[test]
+fn what_is_no_file_is_let_alone_and_a_link_is_followed() {
+    let folder = Folder::new();
+    assert!(matches!(Taken::take(&folder.0), Err(TakeError::NoFile)));
+    assert!(matches!(Taken::take(Path::new("/dev/null")), Err(TakeError::NoFile)));
+    let link = folder.0.join("link.jsonl");
+    let letters = DeadLetters::new(&folder.0, "siem");
+    letters.append(&letter(&letters, "a")).unwrap();
+    std::os::unix::fs::symlink(letters.path(), &link).unwrap();
+    assert_eq!(Taken::take(&link).unwrap().give_back(|_| true).unwrap(), 1);
+    assert!(link.is_symlink() && letters.path().is_file());
+    Taken::take(&link).unwrap().give_back(|_| false).unwrap();
+    assert!(link.is_symlink() && !letters.path().exists());
 }
 
 #[test]

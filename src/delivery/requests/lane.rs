@@ -80,8 +80,8 @@ impl Sorting {
             if self.encoded.is_empty() {
                 sink.encode(event, &mut self.encoded);
             }
-            // Two streams with one fingerprint only share a lane.
-            let at = event.origin().stream().fingerprint % lanes.len().max(1) as u64;
+            // Two streams with one number only share a lane.
+            let at = event.origin().stream().order() % lanes.len().max(1) as u64;
             let Some(lane) = lanes.get_mut(at as usize) else { return false };
             if !lane.has_room(self.encoded.len(), policy) {
                 return false;

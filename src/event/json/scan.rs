@@ -272,7 +272,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Length of `\/` or `\uXXXX` at `at`, which encoders write differently.
+    /// Length of `\/` or `\uHHHH` at `at`, which encoders write differently.
     fn free_escape(&self, at: usize) -> Result<usize, Flaw> {
         match self.text.get(at + 1) {
             Some(b'/') => Ok(2),

@@ -51,7 +51,7 @@ pub fn unescape(letter: u8) -> Option<u8> {
     })
 }
 
-/// Whether newer versions print `char` as `\uXXXX` because a reader would be misled by it: spaces of odd widths,
+/// Whether newer versions print `char` as `\uHHHH` because a reader would be misled by it: spaces of odd widths,
 /// joiners, marks of direction, separators, annotations. Older versions print them raw.
 pub fn is_confusing(char: char) -> bool {
     matches!(char,

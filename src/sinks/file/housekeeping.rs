@@ -4,8 +4,9 @@
 //! has interrupted, and what has failed for want of space is tried again at the next rotation. It runs only while
 //! there is something to do.
 
-use super::rotated::{self, Compression, Suffix};
+use super::rotated::{self, Suffix};
 use super::target::with_suffix;
+use crate::codec::Compression;
 use crate::delivery::disk;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;

@@ -57,10 +57,8 @@ mod rotated;
 mod target;
 mod template;
 
-pub use rotated::Compression;
-
 use super::SinkConfig;
-use crate::codec::{Encoder, Encoding};
+use crate::codec::{Compression, Encoder, Encoding};
 use crate::delivery::disk::Trouble;
 use crate::delivery::{BoxFuture, Sink, Work, WriteError, clock};
 use crate::event::{Event, Invalid};
@@ -219,6 +217,10 @@ impl Manner {
 }
 
 impl SinkConfig for File {
+    fn writes(&self) -> Option<String> {
+        Some(Template::parse(&self.path).ok()?.sample())
+    }
+
     fn build(&self) -> Result<Work, Invalid> {
         let template = Template::parse(&self.path)?;
         self.rotation.check()?;

@@ -3,35 +3,11 @@
 //!
 //! Only names of exactly this form are ever compressed or removed.
 
+use crate::codec::Compression;
 use chrono::DateTime;
-use serde::Deserialize;
 use std::fmt;
 use std::path::Path;
 use std::{fs, io};
-
-/// What is done with a rotated file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Compression {
-    /// It stays as it is.
-    #[default]
-    None,
-    /// As by `gzip`.
-    Gzip,
-    /// As by `zstd`.
-    Zstd,
-}
-
-impl Compression {
-    /// What such a file's name ends in.
-    fn ending(self) -> &'static str {
-        match self {
-            Compression::None => "",
-            Compression::Gzip => ".gz",
-            Compression::Zstd => ".zst",
-        }
-    }
-}
 
 /// When a file was rotated, in the order of rotations.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -90,6 +90,11 @@ impl Template {
         Template { parts, prefix, has_fields, step_ms: 1 }
     }
 
+    /// A path that an event might make.
+    pub fn sample(&self) -> String {
+        self.shown(0)
+    }
+
     /// The path where every field is the word `x`, so many milliseconds after a midnight.
     fn shown(&self, ms: u64) -> String {
         let time = DateTime::from_timestamp_millis(MIDNIGHT_MS + ms.cast_signed()).unwrap_or_default();

@@ -22,7 +22,7 @@ pub fn judge(status: u16, headers: &HeaderMap, answer: String, now_ms: u64) -> R
         300..=399 => {
             let to = headers.get(LOCATION).and_then(|to| to.to_str().ok()).map(without_secrets);
             let to = to.map(|to| format!(" to {to}")).unwrap_or_default();
-            let why = format!("the server answers {named}{to}; requests are not redirected: change `uri`");
+            let why = format!("the server answers {named}{to}; requests are not redirected: check `uri`");
             Err(SendError::Setup(failure(why)))
         }
         _ => {
@@ -72,7 +72,7 @@ fn retry_after(headers: &HeaderMap, now_ms: u64) -> Option<Duration> {
 }
 
 /// What it means that there is no answer.
-pub fn no_answer(error: &reqwest::Error, timeout: Duration) -> SendError {
+pub fn no_answer(error: &reqwest::Error, timeout: Duration, host: &str) -> SendError {
     // The innermost reason is what a person can do something about.
     let mut reason = error.to_string();
     let mut inner: Option<&(dyn Error + 'static)> = error.source();
@@ -83,14 +83,39 @@ pub fn no_answer(error: &reqwest::Error, timeout: Duration) -> SendError {
     let why = if error.is_timeout() {
         format!("no answer within {} s", timeout.as_secs_f64())
     } else if error.is_connect() {
-        format!("can't connect: {reason}")
+        format!("can't connect to {host}, or to the proxy in front of it: {reason}{}", advice(&reason))
     } else {
         format!("the connection has failed: {reason}")
     };
     let failure = Failure { why, ..Failure::default() };
-    match error.is_connect() && reason.contains("certificate") {
+    match error.is_connect() && !advice(&reason).is_empty() {
         true => SendError::Setup(failure),
         false => SendError::Transient(failure),
+    }
+}
+
+/// What to do about a connection that will not come about by itself.
+fn advice(reason: &str) -> &'static str {
+    if reason.contains("certificate") {
+        "; name who has signed it by `tls.ca_file`, and the host as it stands in it by `uri`"
+    } else if reason.contains("proxy authorization required") {
+        "; check the user in the variable of the proxy"
+    } else if reason.contains("unsupported scheme") {
+        "; check the variable of the proxy"
+    } else {
+        ""
+    }
+}
+
+/// A collector may take a request and refuse records in it, without saying which: all that can be done is to say so.
+pub fn tell_of_partial_success(answer: &str) {
+    let answer: serde_json::Value = serde_json::from_str(answer).unwrap_or_default();
+    let refused = answer.pointer("/partialSuccess/rejectedLogRecords");
+    // 64-bit integers are strings in this form.
+    let number = |value: &serde_json::Value| value.as_u64().or_else(|| value.as_str()?.parse().ok());
+    let refused = refused.and_then(number).unwrap_or(0);
+    if refused > 0 {
+        tracing::error!(refused, "the collector has refused records of a request and does not say which");
     }
 }
 

@@ -1,6 +1,6 @@
 //! The body of a request: events put together, and packed.
 
-use crate::codec::{Encoding, EncodingCodec, Schema};
+use crate::codec::{Compression, Encoding, EncodingCodec, Schema};
 use crate::delivery::Request;
 use flate2::write::GzEncoder;
 use serde::Deserialize;
@@ -26,19 +26,6 @@ pub struct Framing {
 pub enum FramingMethod {
     /// Each event ends in a newline.
     NewlineDelimited,
-}
-
-/// How a body is packed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Compression {
-    /// Not at all.
-    #[default]
-    None,
-    /// As gzip.
-    Gzip,
-    /// As Zstandard.
-    Zstd,
 }
 
 /// How events become one body.
@@ -71,6 +58,19 @@ impl Form {
             (EncodingCodec::Json, None, _) => Joined::Array,
         };
         Form { joined, compression }
+    }
+
+    /// Bytes of encoded events that fit into a body of `max` bytes: an array has one more than its lines.
+    pub fn room(&self, max: usize) -> usize {
+        match self.joined {
+            Joined::Lines | Joined::Text | Joined::Otlp => max,
+            Joined::Array => max.saturating_sub(1),
+        }
+    }
+
+    /// Whether bodies are export requests of OTLP.
+    pub fn is_otlp(&self) -> bool {
+        self.joined == Joined::Otlp
     }
 
     /// `Content-Type`.

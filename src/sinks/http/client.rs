@@ -2,11 +2,16 @@
 
 use super::body::Form;
 use super::headers::IDEMPOTENCY_KEY;
+use super::proxies::{self, Proxies};
 use super::{Http, Method, Tls, answer};
 use crate::codec::Encoder;
 use crate::delivery::{BoxFuture, Failure, Request, RequestSink, SendError, clock};
 use crate::event::{Event, Invalid};
+use crate::net::{Auth, Credentials};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hyper::header::{HeaderMap, HeaderValue};
+use percent_encoding::percent_decode_str;
 use reqwest::{Client, Response, Url, redirect, retry};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -51,6 +56,12 @@ impl Endpoint {
         self.0.scheme() == "https"
     }
 
+    /// Host and port, for a message.
+    pub fn host(&self) -> String {
+        let port = self.0.port_or_known_default().unwrap_or_default();
+        format!("{}:{port}", self.0.host_str().unwrap_or_default())
+    }
+
     /// Whether it names a user.
     pub fn has_user(&self) -> bool {
         !self.0.username().is_empty() || self.0.password().is_some()
@@ -87,9 +98,6 @@ impl Requests {
             Method::Put => reqwest::Method::PUT,
             Method::Patch => reqwest::Method::PATCH,
         };
-        let auth = options.auth.iter().flat_map(|auth| [&auth.token, &auth.password]).flatten();
-        let secrets = auth.chain(options.headers.values()).map(|secret| secret.reveal().to_owned());
-        let secrets = secrets.chain(endpoint.0.password().map(str::to_owned));
         Requests {
             method,
             headers,
@@ -98,7 +106,7 @@ impl Requests {
             tls: options.tls.clone(),
             timeout: options.request.timeout_secs.duration(),
             concurrency: options.request.concurrency.get() as usize,
-            secrets: secrets.filter(|secret| secret.len() >= SECRET_BYTES_MIN).collect(),
+            secrets: secrets(options, &endpoint.0),
             client: Mutex::new(None),
             endpoint,
         }
@@ -110,7 +118,11 @@ impl Requests {
         if let Some(client) = &*client {
             return Ok(client.clone());
         }
-        let made = Client::builder()
+        let mut builder = Client::builder();
+        if proxies::check()? == Proxies::Never {
+            builder = builder.no_proxy();
+        }
+        let made = builder
             .tls_backend_preconfigured(self.tls.client(self.endpoint.is_tls())?)
             .user_agent(concat!("evaltrail/", env!("CARGO_PKG_VERSION")))
             // A redirected POST becomes a GET, or sends our secrets to somebody else.
@@ -136,10 +148,16 @@ impl Requests {
         headers.insert(IDEMPOTENCY_KEY, key);
         let sending =
             client.request(self.method.clone(), self.endpoint.0.clone()).headers(headers).body(body);
-        let response = sending.send().await.map_err(|e| answer::no_answer(&e.without_url(), self.timeout))?;
+        let response = sending
+            .send()
+            .await
+            .map_err(|e| answer::no_answer(&e.without_url(), self.timeout, &self.endpoint.host()))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         // The status decides. Whatever goes wrong behind it, the server has taken the request, or has not.
         let said = self.read(response).await;
+        if self.form.is_otlp() && (200..=299).contains(&status) {
+            answer::tell_of_partial_success(&said);
+        }
         answer::judge(status, &headers, said, clock::now_ms())
     }
 
@@ -162,6 +180,29 @@ impl Requests {
         let said = String::from_utf8_lossy(&said).into_owned();
         self.secrets.iter().fold(said, |said, secret| said.replace(secret.as_str(), HIDDEN))
     }
+}
+
+/// Every form in which an answer may repeat what only we should know, the longest first.
+fn secrets(options: &Http, url: &Url) -> Vec<String> {
+    let mut secrets: Vec<String> = Vec::new();
+    let auth = options.auth.iter().flat_map(|auth| [&auth.token, &auth.password]).flatten();
+    secrets.extend(auth.chain(options.headers.values()).map(|secret| secret.reveal().to_owned()));
+    let mut pairs: Vec<String> = Vec::new();
+    if let Some(Ok(Credentials::Basic(pair))) = options.auth.as_ref().map(Auth::credentials) {
+        pairs.push(pair);
+    }
+    if let Some(password) = url.password() {
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        secrets.extend([password.to_owned(), decoded(password)]);
+        pairs.push(format!("{}:{}", decoded(url.username()), decoded(password)));
+    }
+    secrets.extend(pairs.iter().map(|pair| STANDARD.encode(pair)));
+    secrets.extend(url.query().map(str::to_owned));
+    secrets.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
+    secrets.retain(|secret| secret.len() >= SECRET_BYTES_MIN);
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets.dedup();
+    secrets
 }
 
 impl RequestSink for Requests {

@@ -52,13 +52,14 @@ mod answer;
 mod body;
 mod client;
 mod headers;
+mod proxies;
 mod tls;
 
-pub use body::{Compression, Framing};
+pub use body::Framing;
 pub use tls::Tls;
 
 use super::SinkConfig;
-use crate::codec::{Encoder, Encoding};
+use crate::codec::{Compression, Encoder, Encoding};
 use crate::delivery::{Policy, REJECTED, Work};
 use crate::event::Invalid;
 use crate::net::{Auth, Secret};
@@ -210,7 +211,7 @@ impl SinkConfig for Http {
         }
         let (initial, max) = (self.request.retry_initial_backoff_secs, self.request.retry_max_duration_secs);
         let policy = Policy {
-            bytes_max: self.batch.max_bytes.get(),
+            bytes_max: form.room(self.batch.max_bytes.get()),
             events_max: self.batch.max_events.get(),
             timeout: self.batch.timeout_secs.duration(),
             concurrency: concurrency.get() as usize,

@@ -51,6 +51,14 @@ impl Patterns {
         Ok(Patterns { include: include.to_vec(), exclude })
     }
 
+    /// Whether a file of this path would be read.
+    pub fn fits(&self, path: &str) -> bool {
+        let path = path.trim_start_matches("./");
+        let include = self.include.iter().map(|text| Pattern::new(text.trim_start_matches("./")));
+        include.flatten().any(|yes| yes.matches_with(path, OPTIONS))
+            && !self.exclude.iter().any(|no| no.matches_with(path, OPTIONS))
+    }
+
     /// The files that match, each once, the oldest first; `trouble` hears of folders that can't be read.
     pub fn find(&self, mut trouble: impl FnMut(&GlobError)) -> Vec<Found> {
         let mut found = Vec::new();

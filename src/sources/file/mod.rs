@@ -141,6 +141,10 @@ impl FileSource {
 }
 
 impl SourceConfig for FileSource {
+    fn reads(&self, path: &str) -> bool {
+        self.patterns().is_ok_and(|patterns| patterns.fits(path))
+    }
+
     fn check(&self) -> Result<(), Invalid> {
         if self.glob_minimum_cooldown_ms < COOLDOWN_MS_MIN {
             let help =

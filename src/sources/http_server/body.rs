@@ -1,6 +1,7 @@
 //! The bytes of a request: as they come, and unpacked; never more than is allowed, never longer than is allowed.
 
 use super::tasks::Spawner;
+use super::watch::UnderWay;
 use async_compression::tokio::bufread::{DeflateDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder};
 use async_compression::zstd::DParameter;
 use bytes::{Buf, Bytes};
@@ -93,18 +94,17 @@ pub struct Body {
 }
 
 impl Body {
-    /// Unpacks `incoming`: at most `max_bytes`, until `deadline`. What is not read of it is drained by `spawner`.
+    /// Unpacks what comes by `wire`: at most `max_bytes`, until `deadline`.
     pub async fn open(
-        incoming: Incoming,
+        mut wire: Wire,
         codings: &[Coding],
         max_bytes: u64,
         deadline: Instant,
-        spawner: Spawner,
     ) -> Result<Body, Stop> {
-        // Packed bytes that unpack to nothing count too; those that can't be packed grow by less than this.
-        let left =
-            if codings.is_empty() { u64::MAX } else { max_bytes.saturating_add(max_bytes / 64 + 4096) };
-        let wire = Wire { incoming: Some(incoming), chunk: Bytes::new(), left, spawner };
+        if !codings.is_empty() {
+            // Packed bytes that unpack to nothing count too; those that can't be packed grow by less than this.
+            wire.left = max_bytes.saturating_add(max_bytes / 64 + 4096);
+        }
         let mut reader: Box<dyn AsyncRead + Send + Unpin> = Box::new(wire);
         for coding in codings.iter().rev() {
             let mut packed = BufReader::with_capacity(STAGE_BYTES, reader);
@@ -164,12 +164,19 @@ fn stop(error: io::Error) -> Stop {
     }
 }
 
-/// The body as it comes.
-struct Wire {
-    incoming: Option<Incoming>,
+/// The body as it comes. Dropped, it drains what was not read.
+pub struct Wire {
+    incoming: Option<(Incoming, UnderWay)>,
     chunk: Bytes,
     left: u64,
     spawner: Spawner,
+}
+
+impl Wire {
+    /// A body whose request stays under way until it is read.
+    pub fn new(incoming: Incoming, under_way: UnderWay, spawner: Spawner) -> Wire {
+        Wire { incoming: Some((incoming, under_way)), chunk: Bytes::new(), left: u64::MAX, spawner }
+    }
 }
 
 impl AsyncRead for Wire {
@@ -190,7 +197,7 @@ impl AsyncBufRead for Wire {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let wire = self.get_mut();
         while wire.chunk.is_empty() {
-            let Some(incoming) = &mut wire.incoming else { break };
+            let Some((incoming, _)) = &mut wire.incoming else { break };
             match ready!(Pin::new(incoming).poll_frame(cx)) {
                 None => wire.incoming = None,
                 Some(Err(e)) => {
@@ -216,14 +223,14 @@ impl AsyncBufRead for Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        if let Some(incoming) = self.incoming.take() {
-            drain(incoming, &self.spawner);
+        if let Some((incoming, under_way)) = self.incoming.take() {
+            drain(incoming, under_way, &self.spawner);
         }
     }
 }
 
 /// Reads what is left of a body, within limits.
-pub fn drain(mut incoming: Incoming, spawner: &Spawner) {
+pub fn drain(mut incoming: Incoming, under_way: UnderWay, spawner: &Spawner) {
     if incoming.is_end_stream() {
         return;
     }
@@ -239,6 +246,7 @@ pub fn drain(mut incoming: Incoming, spawner: &Spawner) {
             }
         };
         timeout(DRAINED_FOR_MAX, read).await.unwrap_or_default();
+        drop((incoming, under_way));
     });
 }
 

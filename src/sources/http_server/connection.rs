@@ -1,20 +1,26 @@
 //! One connection: its handshake, its requests, its age.
+//!
+//! A connection of HTTP/1 on which nothing is going on is *parked*: what HTTP needs (its buffers, above all) is given
+//! back, and only the stream is kept, until bytes come.
 
 use super::service::answer;
 use super::site::Site;
 use super::tasks::Spawner;
-use crate::delivery::clock;
-use hyper::service::service_fn;
+use super::watch::{Begins, Watch, Watched};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::{http1, http2};
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use std::io;
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -29,121 +35,73 @@ const WINDOW_BYTES: u32 = 512 * 1024;
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// How long an old connection of HTTP/1 waits for a request to say so in the answer of.
 const LAST_REQUEST_WAIT: Duration = Duration::from_secs(5);
+/// A connection of HTTP/1 that has been quiet for so long is parked, for twice as long at most.
+const PARK_AFTER: Duration = Duration::from_secs(1);
+/// With more connections than this that are not parked, each is as soon as it is quiet: 12 MB of buffers.
+const WARM_MAX: usize = 512;
 
 /// What a connection may take.
-#[derive(Clone)]
 pub struct Limits {
     /// How long a handshake and the head of a request may take.
-    pub head: Duration,
+    head: Duration,
     /// How long it lives.
-    pub age: Duration,
+    age: Duration,
     /// How it speaks HTTP.
-    pub http: Builder<Spawner>,
+    http1: http1::Builder,
+    http2: http2::Builder<Spawner>,
+    /// Connections of HTTP/1 that are not parked.
+    warm: AtomicUsize,
 }
 
 impl Limits {
     /// Limits of a server.
     pub fn new(head: Duration, age: Duration, spawner: Spawner) -> Limits {
-        let mut http = Builder::new(spawner);
+        let mut http1 = http1::Builder::new();
         // The heads of requests are timed here: the timeout of `hyper` would also end connections that wait.
-        http.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX);
-        http.http2()
+        http1.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX);
+        let mut http2 = http2::Builder::new(spawner);
+        http2
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS_MAX)
             .max_header_list_size(HEAD_BYTES_MAX as u32)
             .initial_stream_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES)
             .keep_alive_interval(PING_EVERY);
-        Limits { head, age, http }
+        Limits { head, age, http1, http2, warm: AtomicUsize::new(0) }
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.warm.load(Ordering::Relaxed) > WARM_MAX
     }
 }
 
-/// What is known of a connection while it lasts.
-pub struct Watch {
-    peer: String,
-    began: Instant,
-    under_way: AtomicU32,
-    /// Whether requests have come, and by HTTP/2.
-    is_h2: AtomicBool,
-    is_old: AtomicBool,
-    /// Since when the head of a request is being read, in milliseconds after `began`, and one more; 0: none is.
-    head_since: AtomicU64,
+/// A connection that is not parked.
+struct Warm<'a>(&'a AtomicUsize);
+
+impl<'a> Warm<'a> {
+    fn new(limits: &'a Limits) -> Warm<'a> {
+        limits.warm.fetch_add(1, Ordering::Relaxed);
+        Warm(&limits.warm)
+    }
 }
 
-/// A request that is under way.
-pub struct UnderWay<'a>(&'a Watch);
-
-impl Drop for UnderWay<'_> {
+impl Drop for Warm<'_> {
     fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-impl Watch {
-    fn new(peer: SocketAddr) -> Watch {
-        Watch {
-            peer: peer.ip().to_canonical().to_string(),
-            began: clock::monotonic(),
-            under_way: AtomicU32::new(0),
-            is_h2: AtomicBool::new(false),
-            is_old: AtomicBool::new(false),
-            head_since: AtomicU64::new(1),
-        }
-    }
-
-    /// IP address of the other end.
-    pub fn peer(&self) -> &str {
-        &self.peer
-    }
-
-    /// Takes note of a request, as long as what comes back is kept.
-    pub fn begin(&self, is_h2: bool) -> UnderWay<'_> {
-        self.is_h2.store(is_h2, Ordering::Release);
-        self.under_way.fetch_add(1, Ordering::AcqRel);
-        self.head_since.store(0, Ordering::Release);
-        UnderWay(self)
-    }
-
-    /// Whether the connection has reached its age.
-    pub fn is_old(&self) -> bool {
-        self.is_old.load(Ordering::Acquire)
-    }
-
-    fn is_waiting(&self) -> bool {
-        self.under_way.load(Ordering::Acquire) == 0
-    }
-
-    /// Takes note that bytes came in.
-    fn heard(&self) {
-        // HTTP/2 has frames that belong to no request.
-        if self.is_waiting() && !self.is_h2.load(Ordering::Acquire) {
-            let now = self.age().as_millis() as u64 + 1;
-            self.head_since.compare_exchange(0, now, Ordering::AcqRel, Ordering::Acquire).unwrap_or_default();
-        }
-    }
-
-    /// How long the head of a request has been on its way.
-    fn head_age(&self) -> Option<Duration> {
-        let since = self.head_since.load(Ordering::Acquire).checked_sub(1)?;
-        Some(self.age().saturating_sub(Duration::from_millis(since)))
-    }
-
-    fn age(&self) -> Duration {
-        clock::monotonic().saturating_duration_since(self.began)
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// Serves a connection to its end.
 pub async fn run(
     site: Arc<Site>,
-    limits: Limits,
+    limits: Arc<Limits>,
     tls: Option<TlsAcceptor>,
     tcp: TcpStream,
     peer: SocketAddr,
 ) {
     // Answers are small and waited for.
     tcp.set_nodelay(true).unwrap_or_default();
-    let watch = Arc::new(Watch::new(peer));
+    let watch = Arc::new(Watch::new(peer, site.number(), limits.age));
     match tls {
         // Boxed, for a connection to take no more memory than it needs: with TLS, that is four times as much.
         None => Box::pin(serve(site, limits, watch, tcp)).await,
@@ -164,115 +122,212 @@ pub async fn run(
 
 async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     site: Arc<Site>,
-    limits: Limits,
+    limits: Arc<Limits>,
     watch: Arc<Watch>,
     stream: S,
 ) {
-    let watched = TokioIo::new(Watched { stream, watch: Arc::clone(&watch) });
-    let (for_requests, watch_requests) = (Arc::clone(&site), Arc::clone(&watch));
-    let service =
-        service_fn(move |request| answer(Arc::clone(&for_requests), Arc::clone(&watch_requests), request));
-    let connection = limits.http.serve_connection(watched, service);
-    tokio::pin!(connection);
+    let mut stream = Watched::new(stream, Arc::clone(&watch));
     let mut shutdown = site.shutdown.clone();
-    // Since when it is being closed, by its age.
-    let mut ending: Option<Duration> = None;
+    let mut is_new = true;
     loop {
-        let is_ending = ending.is_some();
-        tokio::select! {
-            ended = connection.as_mut() => {
-                if let Err(e) = ended {
-                    tracing::debug!(source = site.id, peer = watch.peer(), "a connection has failed: {e}");
+        let begins = tokio::select! {
+            begins = stream.first(is_new) => begins,
+            () = shutdown.wait() => Begins::Gone,
+            () = sleep(patience(&watch, &limits)) => {
+                if is_new {
+                    too_slow(&site, &watch);
                 }
+                Begins::Gone
+            }
+        };
+        is_new = false;
+        match begins {
+            // Boxed, so that it takes memory only while it is there.
+            Begins::Http1 => match Box::pin(serve_http1(&site, &limits, &watch, stream)).await {
+                Some(parked) => stream = parked,
+                None => return,
+            },
+            Begins::Http2 => {
+                let service = service(&site, &watch);
+                let connection = limits.http2.serve_connection(TokioIo::new(stream), service);
+                Box::pin(attend(&mut Box::pin(connection), &site, &limits, &watch, false)).await;
                 return;
             }
-            () = shutdown.wait(), if !is_ending => {
-                ending = Some(watch.age());
-                connection.as_mut().graceful_shutdown();
+            Begins::Gone => {
+                timeout(limits.head, stream.shutdown()).await.map(drop).unwrap_or_default();
+                return;
             }
-            () = sleep(next_look(&watch, &limits)) => {}
         }
+    }
+}
+
+/// How long a connection may wait for the first bytes of a request.
+fn patience(watch: &Watch, limits: &Limits) -> Duration {
+    let old = watch.age_left() + LAST_REQUEST_WAIT.saturating_sub(watch.age().saturating_sub(limits.age));
+    match watch.head_age() {
+        Some(age) => limits.head.saturating_sub(age).min(old),
+        None => old,
+    }
+}
+
+fn too_slow(site: &Site, watch: &Watch) {
+    tracing::debug!(source = site.id, peer = watch.peer(), "the head of a request did not come in time");
+}
+
+/// Answers the requests of a connection.
+fn service(
+    site: &Arc<Site>,
+    watch: &Arc<Watch>,
+) -> impl HttpService<Incoming, ResBody = Full<Bytes>, Error = Infallible, Future: Send + 'static> + use<> {
+    let (site, watch) = (Arc::clone(site), Arc::clone(watch));
+    service_fn(move |request| answer(Arc::clone(&site), Arc::clone(&watch), request))
+}
+
+/// Serves requests by HTTP/1. Gives the stream back as soon as it may be parked.
+async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    site: &Arc<Site>,
+    limits: &Limits,
+    watch: &Arc<Watch>,
+    stream: Watched<S>,
+) -> Option<Watched<S>> {
+    let _warm = Warm::new(limits);
+    let mut connection = limits.http1.serve_connection(TokioIo::new(stream), service(site, watch));
+    if attend(&mut Pin::new(&mut connection), site, limits, watch, true).await == End::Over {
+        return None;
+    }
+    // Being between two requests, it is done at once; its stream is not closed with it.
+    watch.keep_open(true);
+    Pin::new(&mut connection).graceful_shutdown();
+    let done = poll_fn(|cx| Poll::Ready(Pin::new(&mut connection).poll(cx))).await;
+    watch.keep_open(false);
+    match done {
+        Poll::Ready(Ok(())) => {
+            let parts = connection.into_parts();
+            let mut stream = parts.io.into_inner();
+            // The start of a request may have come with the one before.
+            stream.put_back(&parts.read_buf);
+            Some(stream)
+        }
+        Poll::Ready(Err(_)) => None,
+        Poll::Pending => {
+            attend(&mut Pin::new(&mut connection), site, limits, watch, false).await;
+            None
+        }
+    }
+}
+
+/// How the attendance of a connection ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The connection has ended, or has to.
+    Over,
+    /// Nothing is going on.
+    Quiet,
+}
+
+/// A connection of some version.
+trait Speaks {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>>;
+    fn end(&mut self);
+}
+
+impl<I, S> Speaks for Pin<&mut http1::Connection<I, S>>
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
+    S: HttpService<Incoming, ResBody = Full<Bytes>, Error = Infallible>,
+{
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
+        self.as_mut().poll(cx)
+    }
+
+    fn end(&mut self) {
+        self.as_mut().graceful_shutdown();
+    }
+}
+
+impl<I, S> Speaks for Pin<Box<http2::Connection<I, S, Spawner>>>
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
+    S: HttpService<Incoming, ResBody = Full<Bytes>, Error = Infallible, Future: Send + 'static>,
+{
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
+        self.as_mut().poll(cx)
+    }
+
+    fn end(&mut self) {
+        self.as_mut().graceful_shutdown();
+    }
+}
+
+/// Lets a connection work, within its times; where it may be parked, until it is quiet.
+async fn attend(
+    connection: &mut impl Speaks,
+    site: &Site,
+    limits: &Limits,
+    watch: &Watch,
+    parks: bool,
+) -> End {
+    let mut shutdown = site.shutdown.clone();
+    // Since when it is being closed.
+    let mut ending: Option<Duration> = None;
+    // How many requests had come when it was last seen, and was quiet.
+    let mut quiet_at = None;
+    loop {
+        let may_park = parks && ending.is_none();
+        let working = poll_fn(|cx| match connection.poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(Some(ended)),
+            Poll::Pending if may_park && limits.is_crowded() && watch.is_quiet() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        });
+        let stopped = tokio::select! {
+            ended = working => match ended {
+                None => return End::Quiet,
+                Some(ended) => {
+                    if let Err(e) = ended {
+                        tracing::debug!(source = site.id, peer = watch.peer(), "a connection has failed: {e}");
+                    }
+                    return End::Over;
+                }
+            },
+            () = shutdown.wait(), if ending.is_none() => true,
+            () = sleep(next_look(watch, limits, may_park)) => false,
+        };
         if watch.head_age().is_some_and(|age| age >= limits.head) {
-            tracing::debug!(
-                source = site.id,
-                peer = watch.peer(),
-                "the head of a request did not come in time"
-            );
-            return;
+            too_slow(site, watch);
+            return End::Over;
+        }
+        if may_park && !stopped && watch.is_quiet() {
+            let requests = Some(watch.requests());
+            if quiet_at == requests {
+                return End::Quiet;
+            }
+            quiet_at = requests;
         }
         let age = watch.age();
-        if age >= limits.age && ending.is_none() {
-            watch.is_old.store(true, Ordering::Release);
-            // Closed between two requests, HTTP/1 may lose the next one; better to say so in an answer.
-            let is_quiet = watch.is_waiting() && age >= limits.age + LAST_REQUEST_WAIT;
-            if watch.is_h2.load(Ordering::Acquire) || is_quiet {
-                ending = Some(age);
-                connection.as_mut().graceful_shutdown();
-            }
+        // Closed between two requests, HTTP/1 may lose the next one; better to say so in an answer.
+        let is_old = watch.is_old()
+            && (watch.is_h2() || (watch.is_waiting() && age >= limits.age + LAST_REQUEST_WAIT));
+        if ending.is_none() && (stopped || is_old) {
+            ending = Some(age);
+            connection.end();
         }
         // A peer that does not take its answer must not keep the connection.
         let is_stuck = ending.is_some_and(|ending| age >= ending + site.request_timeout + limits.head);
         if is_stuck && watch.is_waiting() {
-            return;
+            return End::Over;
         }
     }
 }
 
 /// When the connection has to be looked at again.
-fn next_look(watch: &Watch, limits: &Limits) -> Duration {
+fn next_look(watch: &Watch, limits: &Limits, may_park: bool) -> Duration {
     let head = match watch.head_age() {
         Some(age) => limits.head.saturating_sub(age),
         // A head may begin any time.
         None => limits.head / 2,
     };
-    let old = limits.age.saturating_sub(watch.age());
+    let old = watch.age_left();
     let next = if old.is_zero() { head.min(LAST_REQUEST_WAIT) } else { head.min(old) };
+    let next = if may_park { next.min(PARK_AFTER) } else { next };
     next.max(Duration::from_millis(5))
-}
-
-/// A stream that says when something was read.
-struct Watched<S> {
-    stream: S,
-    watch: Arc<Watch>,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        out: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = out.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, out);
-        if out.filled().len() > before {
-            self.watch.heard();
-        }
-        read
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
 }

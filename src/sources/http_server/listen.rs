@@ -51,7 +51,8 @@ pub async fn run(cx: SourceContext, options: HttpServer, settings: Settings) -> 
         requests: first_request(),
     });
     let head = options.header_read_timeout_secs.duration();
-    let limits = Limits::new(head, options.keepalive.max_connection_age_secs.duration(), tasks.spawner());
+    let age = options.keepalive.max_connection_age_secs.duration();
+    let limits = Arc::new(Limits::new(head, age, tasks.spawner()));
     let mut door = Door::new(Arc::clone(&site), options.max_connections.get() as usize);
     loop {
         tokio::select! {
@@ -59,7 +60,7 @@ pub async fn run(cx: SourceContext, options: HttpServer, settings: Settings) -> 
             () = shutdown.wait() => break,
             (permit, accepted) = door.next(&listener) => match accepted {
                 Ok((tcp, peer)) => {
-                    let (site, limits, tls) = (Arc::clone(&site), limits.clone(), tls.clone());
+                    let (site, limits, tls) = (Arc::clone(&site), Arc::clone(&limits), tls.clone());
                     tasks.spawner().spawn(async move {
                         connection::run(site, limits, tls, tcp, peer).await;
                         drop(permit);

@@ -35,7 +35,7 @@
 //! | `503` | the server is stopping, or not all could be delivered: send it again after `Retry-After` seconds. What was delivered all the same then comes twice |
 //!
 //! What can't be decoded also leaves by the port `faults`, as `{reason, detail, raw | raw_base64, truncated}`. The
-//! sender's IP address is the record's `%peer`.
+//! sender's IP address is the record's `%peer`; behind a proxy it is the proxy's, whatever `X-Forwarded-For` claims.
 //!
 //! ```toml
 //! [sources.livebook]
@@ -58,6 +58,7 @@ mod site;
 mod split;
 mod tasks;
 mod tls;
+mod watch;
 
 use super::{SourceConfig, Task};
 use crate::codec::{Decoding, RecordBytes, Settings};

@@ -3,11 +3,12 @@
 //! The reading has a task of its own. HTTP drops whoever answers a request as soon as its client is gone; a batch on its
 //! way into a full queue must not be dropped with it.
 
-use super::body::{Body, Coding, Stop};
+use super::body::{Body, Coding, Stop, Wire};
 use super::reply::{Counts, Listed, RETRY_FULL_SECS, RETRY_LATER_SECS, Reply};
 use super::shape::Declared;
-use super::site::Site;
+use super::site::{Sender, Site};
 use super::split::{Piece, Splitter, What};
+use super::watch::UnderWay;
 use crate::codec::{Chunk, FaultKind};
 use crate::delivery::{Intake, Ledger, Noted, Receipt};
 use crate::event::Verdict;
@@ -31,12 +32,14 @@ const SLACK: Duration = Duration::from_millis(500);
 pub struct Job {
     /// Its body.
     pub incoming: Incoming,
+    /// Keeps its connection until the body is read.
+    pub under_way: UnderWay,
     /// How that is packed.
     pub codings: Vec<Coding>,
     /// What it is said to be.
     pub declared: Declared,
     /// Who sends it.
-    pub peer: String,
+    pub sender: Sender,
     /// Whether the client waits to be asked for the body.
     pub expects: bool,
 }
@@ -61,7 +64,7 @@ struct Read {
 pub async fn serve(site: &Arc<Site>, job: Job) -> Reply {
     if timeout(ROOM_WAIT, site.out.room()).await.is_err() {
         if !job.expects {
-            super::body::drain(job.incoming, &site.spawner);
+            super::body::drain(job.incoming, job.under_way, &site.spawner);
         }
         return full();
     }
@@ -136,10 +139,11 @@ pub fn stopping() -> Reply {
 }
 
 async fn run(site: &Site, job: Job, deadline: Instant, told: oneshot::Sender<Read>) {
-    let Job { incoming, codings, declared, peer, .. } = job;
+    let Job { incoming, under_way, codings, declared, sender, .. } = job;
     let (ledger, receipt) = Ledger::new(FAULTS_LISTED_MAX);
-    let mut intake = site.intake(peer, ledger);
-    let body = Body::open(incoming, &codings, site.max_body_bytes, deadline, site.spawner.clone()).await;
+    let mut intake = site.intake(sender, ledger);
+    let wire = Wire::new(incoming, under_way, site.spawner.clone());
+    let body = Body::open(wire, &codings, site.max_body_bytes, deadline).await;
     let mut taking =
         Taking { site, intake: &mut intake, places: VecDeque::new(), faults: Vec::new(), sent: false };
     let end = match body {

@@ -1,17 +1,22 @@
 //! The head of a request: what can be refused before its body is read.
 
 use super::body::{codings, drain};
-use super::connection::Watch;
 use super::reply::Reply;
 use super::request::{Job, serve, stopping};
 use super::shape::{Declared, declared};
-use super::site::Site;
+use super::site::{Sender, Site};
+use super::watch::Watch;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONTENT_ENCODING, EXPECT};
+use hyper::header::{CONTENT_ENCODING, EXPECT, HeaderMap};
 use hyper::{Method, Request, Response, StatusCode, Version};
 use std::sync::Arc;
+
+/// See the draft `draft-ietf-httpapi-idempotency-key-header`.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// A longer one is no key.
+const KEY_BYTES_MAX: usize = 1024;
 
 /// Answers a request.
 pub async fn answer(
@@ -27,13 +32,16 @@ pub async fn answer(
             // Who waits to be asked for the body gets the answer before it; others may write it first and listen
             // then.
             if !expects {
-                drain(request.into_body(), &site.spawner);
+                drain(request.into_body(), under_way.clone(), &site.spawner);
             }
             *reply
         }
         Ok((codings, declared)) => {
-            let peer = watch.peer().to_owned();
-            serve(&site, Job { incoming: request.into_body(), codings, declared, peer, expects }).await
+            let (peer, connection) = (watch.peer().to_owned(), watch.number());
+            let sender = Sender { peer, connection, key: key(request.headers()) };
+            let under_way = under_way.clone();
+            let incoming = request.into_body();
+            serve(&site, Job { incoming, under_way, codings, declared, sender, expects }).await
         }
     };
     if let Some(why) = reply.error() {
@@ -42,6 +50,12 @@ pub async fn answer(
     let closes = watch.is_old() || site.shutdown.is_triggered();
     drop(under_way);
     Ok(reply.into_response(closes, is_h2))
+}
+
+/// What tells a request that is sent again, where the client says so.
+fn key(headers: &HeaderMap) -> Option<String> {
+    let key = headers.get(IDEMPOTENCY_KEY)?.to_str().ok()?;
+    (1..=KEY_BYTES_MAX).contains(&key.len()).then(|| key.to_owned())
 }
 
 /// How a body is packed, and what it is said to be.

@@ -5,7 +5,7 @@ use super::tasks::Spawner;
 use crate::codec::framing::Buffers;
 use crate::codec::{Codec, Decoder, Settings};
 use crate::delivery::{Emitter, Intake, Ledger, Meter, Shutdown, Told, clock};
-use crate::event::Stream;
+use crate::event::{Stream, fingerprint};
 use hyper::StatusCode;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -48,7 +48,7 @@ pub struct Site {
     pub told: Arc<Told>,
     /// When refusals were last told of, and how many were not.
     pub refused: Mutex<BTreeMap<StatusCode, (Instant, u64)>>,
-    /// Tells the requests of this run from those of others, and from each other.
+    /// Tells the requests and connections of this run from those of others, and from each other.
     pub requests: AtomicU64,
 }
 
@@ -58,11 +58,30 @@ pub fn first_request() -> AtomicU64 {
     AtomicU64::new(RandomState::new().build_hasher().finish())
 }
 
+/// Who sends a request.
+pub struct Sender {
+    /// IP address.
+    pub peer: String,
+    /// Number of the connection.
+    pub connection: u64,
+    /// The `Idempotency-Key` of the request, where it has one.
+    pub key: Option<String>,
+}
+
 impl Site {
+    /// A number that nothing else of this run has, nor, but for a rare chance, of another one.
+    pub fn number(&self) -> u64 {
+        self.requests.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// What takes the records of one request in.
-    pub fn intake(&self, peer: String, ledger: Ledger) -> Intake {
-        let fingerprint = self.requests.fetch_add(1, Ordering::Relaxed);
-        let stream = Stream { source: self.id.clone(), peer: Some(peer), fingerprint, ..Stream::default() };
+    pub fn intake(&self, sender: Sender, ledger: Ledger) -> Intake {
+        let Sender { peer, connection, key } = sender;
+        // A request that is sent again under its key gives its records their `%id` again.
+        let known = key.map(|key| fingerprint(&[b"idempotency-key", key.as_bytes()]));
+        let fingerprint = known.unwrap_or_else(|| self.number());
+        let (source, peer, connection) = (self.id.clone(), Some(peer), Some(connection));
+        let stream = Stream { source, peer, connection, fingerprint, ..Stream::default() };
         Intake::new(Decoder::new(self.settings), stream, self.out.clone(), Arc::clone(&self.meter))
             .keeping(ledger, Arc::clone(&self.told))
     }

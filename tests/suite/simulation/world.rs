@@ -241,7 +241,7 @@ impl World {
 }
 
 fn node<C: ?Sized>(id: String, inputs: Vec<OutputId>, limits: Limits, config: Box<C>) -> Node<C> {
-    Node { id, kind: "simulated", inputs, limits, config }
+    Node { id, kind: "simulated", inputs, limits, disk: None, config }
 }
 
 /// One to three of `outputs`.

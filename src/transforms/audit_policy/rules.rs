@@ -1,0 +1,193 @@
+//! Rules: the first one of which all conditions hold decides.
+
+use super::Level;
+use crate::event::json::Json;
+use crate::event::{Event, Invalid, Place};
+use crate::livebook::EVALUATE;
+use glob::{MatchOptions, Pattern};
+use serde::Deserialize;
+
+/// Who somebody is does not depend on how it is written.
+const OPTIONS: MatchOptions = MatchOptions {
+    case_sensitive: false,
+    require_literal_separator: false,
+    require_literal_leading_dot: false,
+};
+
+/// A mode of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// A notebook session.
+    Default,
+    /// An app, deployed or as a preview.
+    App,
+}
+
+impl Mode {
+    fn name(self) -> &'static str {
+        match self {
+            Mode::Default => "default",
+            Mode::App => "app",
+        }
+    }
+}
+
+/// One of the `rules`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// What its hits are counted by; by its place (`rule 1`), where it has none.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// How much of an evaluation it keeps.
+    pub level: Level,
+    /// The session is in one of these modes.
+    #[serde(default)]
+    pub session_modes: Option<Vec<Mode>>,
+    /// Those who were connected fit one of these patterns, by id, name or email.
+    #[serde(default)]
+    pub users: Option<Vec<String>>,
+    /// The app is a deployed one, or is not.
+    #[serde(default)]
+    pub app_permanent: Option<bool>,
+    /// `metadata.event` fits one of these patterns.
+    #[serde(default)]
+    pub events: Option<Vec<String>>,
+    /// A condition in VRL.
+    #[serde(default)]
+    pub when: Option<String>,
+}
+
+/// A rule, ready to be asked.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    pub name: String,
+    pub level: Level,
+    modes: Option<Vec<Mode>>,
+    users: Option<Vec<Pattern>>,
+    app_permanent: Option<bool>,
+    events: Option<Vec<Pattern>>,
+}
+
+/// What is known of a user, to be compared.
+#[derive(Deserialize)]
+struct User {
+    #[serde(default)]
+    id: Option<serde_json::Value>,
+    #[serde(default)]
+    name: Option<serde_json::Value>,
+    #[serde(default)]
+    email: Option<serde_json::Value>,
+}
+
+impl User {
+    fn fits(&self, patterns: &[Pattern]) -> bool {
+        let members = [&self.id, &self.name, &self.email].into_iter().flatten();
+        let mut texts = members.filter_map(|member| match member {
+            serde_json::Value::String(text) => Some(text.clone()),
+            serde_json::Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        });
+        texts.any(|text| patterns.iter().any(|pattern| pattern.matches_with(&text, OPTIONS)))
+    }
+}
+
+/// Makes the rules ready.
+pub fn compile(rules: &[Rule]) -> Result<Vec<Condition>, Invalid> {
+    let mut compiled: Vec<Condition> = Vec::with_capacity(rules.len());
+    for (at, rule) in rules.iter().enumerate() {
+        let key = |member: &str| format!("rules[{at}].{member}");
+        if rule.when.is_some() {
+            let help = "use the other conditions; VRL will come with the transform `remap`";
+            return Err(Invalid::new(&key("when"), "conditions in VRL are not there yet").help(help));
+        }
+        if rule.session_modes.as_ref().is_some_and(Vec::is_empty) {
+            return Err(nothing(&key("session_modes")));
+        }
+        if let Some(before) = compiled.last().filter(|before| before.is_always()) {
+            let message =
+                format!("`{}` has no condition: the rules behind it are never reached", before.name);
+            return Err(Invalid::new(&format!("rules[{}]", at - 1), message).help("let it be the last"));
+        }
+        let name = rule.name.clone().unwrap_or_else(|| format!("rule {}", at + 1));
+        if compiled.iter().any(|other| other.name == name) {
+            let message = format!("another rule is called `{name}` too");
+            return Err(Invalid::new(&key("name"), message).help("hits are counted by name: give it its own"));
+        }
+        compiled.push(Condition {
+            name,
+            level: rule.level,
+            modes: rule.session_modes.clone(),
+            users: patterns(rule.users.as_deref(), &key("users"))?,
+            app_permanent: rule.app_permanent,
+            events: patterns(rule.events.as_deref(), &key("events"))?,
+        });
+    }
+    Ok(compiled)
+}
+
+fn patterns(texts: Option<&[String]>, key: &str) -> Result<Option<Vec<Pattern>>, Invalid> {
+    let Some(texts) = texts else { return Ok(None) };
+    if texts.is_empty() {
+        return Err(nothing(key));
+    }
+    let read = |(at, text): (usize, &String)| {
+        let invalid =
+            |e: glob::PatternError| Invalid::new(&format!("{key}[{at}]"), format!("no pattern: {}", e.msg));
+        let help = "`*` stands for any characters, `?` for one, `[…]` for one of some";
+        Pattern::new(text).map_err(|e| invalid(e).help(help))
+    };
+    texts.iter().enumerate().map(read).collect::<Result<_, _>>().map(Some)
+}
+
+fn nothing(key: &str) -> Invalid {
+    Invalid::new(key, "an empty list fits nothing").help("leave it out, or name what it is to fit")
+}
+
+impl Condition {
+    /// Whether it holds of everything.
+    fn is_always(&self) -> bool {
+        let Condition { modes, users, app_permanent, events, .. } = self;
+        modes.is_none() && users.is_none() && app_permanent.is_none() && events.is_none()
+    }
+
+    /// Whether it can hold of events that are no evaluation.
+    pub fn is_for_others(&self) -> bool {
+        self.events.as_ref().is_some_and(|events| !events.iter().all(|pattern| pattern.as_str() == EVALUATE))
+    }
+
+    /// Whether it decides about `event`.
+    pub fn holds(&self, event: &Event) -> bool {
+        let text = |name| event.get(Place::Metadata, name).and_then(Json::string);
+        let mode_fits = self.modes.as_ref().is_none_or(|modes| {
+            let mode = event.get(Place::Metadata, "session_mode");
+            mode.is_some_and(|mode| modes.iter().any(|known| mode.is(known.name())))
+        });
+        let permanent_fits = self.app_permanent.is_none_or(|wanted| {
+            let flag = event.get(Place::Metadata, "app_permanent");
+            flag.is_some_and(|flag| flag.text() == b"true") == wanted
+        });
+        let event_fits = self.events.as_ref().is_none_or(|patterns| {
+            let name = text("event");
+            let name = name.as_deref().map(String::from_utf8_lossy);
+            name.is_some_and(|name| patterns.iter().any(|pattern| pattern.matches_with(&name, OPTIONS)))
+        });
+        // The dearest question comes last.
+        mode_fits && permanent_fits && event_fits && self.users_fit(event)
+    }
+
+    /// Whether those who were connected fit. Each of them may be the one who pressed the key: a rule that keeps all asks
+    /// for one who fits, a rule that keeps less for nobody who does not.
+    fn users_fit(&self, event: &Event) -> bool {
+        let Some(patterns) = &self.users else { return true };
+        let users = event.get(Place::Metadata, "users");
+        let users = users.and_then(|users| serde_json::from_slice::<Vec<User>>(users.text()).ok());
+        let users = users.unwrap_or_default();
+        if self.level == Level::Code {
+            return users.iter().any(|user| user.fits(patterns));
+        }
+        let is_whole = !event.has(Place::Metadata, "users_incomplete");
+        is_whole && !users.is_empty() && users.iter().all(|user| user.fits(patterns))
+    }
+}

@@ -1,0 +1,59 @@
+//! The rules of `audit_policy`, through the program: what is kept, what the last line says, what is never shown.
+
+use crate::harness::{Run, chain, through};
+use crate::logs::*;
+use serde_json::json;
+
+/// An evaluation by users in a mode, as Livebook writes it.
+fn by(at: u32, mode: &str, names: &[&str], code: &str) -> String {
+    let users: Vec<_> = names
+        .iter()
+        .map(|name| json!({"id": *name, "name": name, "email": format!("{name}@x.example")}))
+        .collect();
+    let metadata = json!({"users": users, "session_mode": mode, "code": code, "event": "code.evaluate"});
+    let record =
+        json!({"message": "Evaluating code", "time": time(at), "metadata": metadata, "severity": "info"});
+    format!("{record}\n")
+}
+
+const RULES: &str = "digest_key = \"${KEY}\"\n\
+    [[transforms.policy.rules]]\nname = \"robots\"\nusers = [\"robot-*\"]\nlevel = \"none\"\n\
+    [[transforms.policy.rules]]\nname = \"previews\"\nsession_modes = [\"app\"]\nlevel = \"metadata\"\n\
+    [[transforms.policy.rules]]\nname = \"the rest\"\nlevel = \"code\"\n";
+
+#[test]
+fn rules_decide_and_their_hits_are_told() {
+    let log = [
+        by(1, "default", &["ann"], "1 + 1"),
+        by(2, "default", &["robot-1"], "2 + 2"),
+        by(3, "default", &["robot-1", "ann"], "3 + 3"),
+        by(4, "app", &["bob"], "secret_code()"),
+    ];
+    let config = chain("", RULES, "keys = [\"code\"]");
+    let run = Run::new(&[]).config(&config).env("KEY", "not-to-be-seen").stdin(log.concat());
+    let outcome = run.run().exits(0);
+    let events = outcome.events();
+    let codes: Vec<_> = events.iter().map(|event| event["metadata"]["code"].as_str()).collect();
+    assert_eq!(codes, [Some("1 + 1"), Some("3 + 3"), None], "a robot is not alone in the second one");
+    assert_eq!(events[2]["metadata"]["code_bytes"], 13);
+    assert_eq!(events[2]["metadata"]["code_sha256"].as_str().unwrap().len(), 64);
+    assert!(!outcome.stdout.contains("secret_code"), "{}", outcome.stdout);
+    let summary = outcome.summary();
+    let hits = "hits=\"4 (previews 1, robots 1, the rest 2)\"";
+    assert!(outcome.stderr.contains(hits), "{}", outcome.stderr);
+    assert!(summary.contains("dropped=\"1 (policy 1)\""), "{summary}");
+    assert!(!outcome.stderr.contains("not-to-be-seen"), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_digest_without_a_key_can_be_checked_by_anybody() {
+    let config = chain(
+        "",
+        "default_level = \"metadata\"\n[[transforms.policy.rules]]\nname = \"x\"\nusers = [\"nobody\"]\nlevel = \"code\"\n",
+        "keys = [\"code\"]",
+    );
+    let events = through(&config, by(1, "default", &["ann"], "1 + 1")).events();
+    // printf '1 + 1' | sha256sum
+    let digest = "72fce59447a01f488b1169d2d742679cfe306a89772d67fef018bcfe95431f68";
+    assert_eq!(events[0]["metadata"]["code_sha256"], digest);
+}
