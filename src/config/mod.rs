@@ -27,6 +27,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod unredacted;
 mod written;
 
 pub use diagnostic::{Diagnostic, Place, Severity, Source};
@@ -178,6 +179,7 @@ fn connect(
     let graph = Graph::new(components, diagnostics);
     let inputs: Vec<_> = (0..components.len()).map(|index| graph.inputs(index)).collect();
     written::check(components, &inputs, diagnostics);
+    unredacted::check(components, &inputs, diagnostics);
     inputs
 }
 

@@ -6,6 +6,7 @@
 
 pub mod audit_policy;
 pub mod dedupe;
+mod digest_key;
 pub mod filter;
 pub mod legacy_message;
 pub mod metadata_projection;
@@ -51,6 +52,11 @@ pub trait TransformConfig: Send + Sync {
     /// I/O: whoever reads the config calls this before anything is built.
     fn take_files(&mut self, _read: &dyn Fn(&Path) -> Result<String, String>) -> Result<(), Invalid> {
         Ok(())
+    }
+
+    /// Whether an evaluation may leave it with its code.
+    fn passes_code(&self) -> bool {
+        true
     }
 
     /// What it can use of its input, where its own consumers can use `downstream`.

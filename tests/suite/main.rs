@@ -55,6 +55,7 @@ mod registry;
 mod schemas;
 mod signals;
 mod simulation;
+mod start_up;
 mod text;
 mod tools;
 mod unwrap;

@@ -3,6 +3,7 @@
 use super::Level;
 use crate::event::json::Json;
 use crate::event::{Event, Invalid, Place};
+use crate::language::{ConditionOption, Holds};
 use crate::livebook::EVALUATE;
 use glob::{MatchOptions, Pattern};
 use serde::Deserialize;
@@ -56,18 +57,27 @@ pub struct Rule {
     pub events: Option<Vec<String>>,
     /// A condition in VRL.
     #[serde(default)]
-    pub when: Option<String>,
+    pub when: Option<ConditionOption>,
+}
+
+impl Rule {
+    /// Whether it can hold of events that are no evaluation.
+    pub fn is_for_others(&self) -> bool {
+        self.events.as_ref().is_some_and(|events| !events.iter().all(|pattern| pattern == EVALUATE))
+    }
 }
 
 /// A rule, ready to be asked.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Condition {
     pub name: String,
     pub level: Level,
+    is_for_others: bool,
     modes: Option<Vec<Mode>>,
     users: Option<Vec<Pattern>>,
     app_permanent: Option<bool>,
     events: Option<Vec<Pattern>>,
+    when: Option<crate::language::Condition>,
 }
 
 /// What is known of a user, to be compared.
@@ -98,10 +108,6 @@ pub fn compile(rules: &[Rule]) -> Result<Vec<Condition>, Invalid> {
     let mut compiled: Vec<Condition> = Vec::with_capacity(rules.len());
     for (at, rule) in rules.iter().enumerate() {
         let key = |member: &str| format!("rules[{at}].{member}");
-        if rule.when.is_some() {
-            let help = "use the other conditions; VRL will come with the transform `remap`";
-            return Err(Invalid::new(&key("when"), "conditions in VRL are not there yet").help(help));
-        }
         if rule.session_modes.as_ref().is_some_and(Vec::is_empty) {
             return Err(nothing(&key("session_modes")));
         }
@@ -118,10 +124,12 @@ pub fn compile(rules: &[Rule]) -> Result<Vec<Condition>, Invalid> {
         compiled.push(Condition {
             name,
             level: rule.level,
+            is_for_others: rule.is_for_others(),
             modes: rule.session_modes.clone(),
             users: patterns(rule.users.as_deref(), &key("users"))?,
             app_permanent: rule.app_permanent,
             events: patterns(rule.events.as_deref(), &key("events"))?,
+            when: rule.when.as_ref().map(|when| when.build(&key("when"))).transpose()?,
         });
     }
     Ok(compiled)
@@ -148,17 +156,22 @@ fn nothing(key: &str) -> Invalid {
 impl Condition {
     /// Whether it holds of everything.
     fn is_always(&self) -> bool {
-        let Condition { modes, users, app_permanent, events, .. } = self;
-        modes.is_none() && users.is_none() && app_permanent.is_none() && events.is_none()
+        let Condition { modes, users, app_permanent, events, when, .. } = self;
+        modes.is_none() && users.is_none() && app_permanent.is_none() && events.is_none() && when.is_none()
     }
 
     /// Whether it can hold of events that are no evaluation.
     pub fn is_for_others(&self) -> bool {
-        self.events.as_ref().is_some_and(|events| !events.iter().all(|pattern| pattern.as_str() == EVALUATE))
+        self.is_for_others
     }
 
-    /// Whether it decides about `event`.
-    pub fn holds(&self, event: &Event) -> bool {
+    /// What is hardly as meant.
+    pub fn warnings(&self) -> &[Invalid] {
+        self.when.as_ref().map_or(&[], |when| when.warnings())
+    }
+
+    /// Whether it decides about `event`; `Failed` where its `when` can't say.
+    pub fn holds(&mut self, event: &Event) -> Holds {
         let text = |name| event.get(Place::Metadata, name).and_then(Json::string);
         let mode_fits = self.modes.as_ref().is_none_or(|modes| {
             let mode = event.get(Place::Metadata, "session_mode");
@@ -173,8 +186,11 @@ impl Condition {
             let name = name.as_deref().map(String::from_utf8_lossy);
             name.is_some_and(|name| patterns.iter().any(|pattern| pattern.matches_with(&name, OPTIONS)))
         });
-        // The dearest question comes last.
-        mode_fits && permanent_fits && event_fits && self.users_fit(event)
+        // The dearest questions come last.
+        if !(mode_fits && permanent_fits && event_fits && self.users_fit(event)) {
+            return Holds::No;
+        }
+        self.when.as_mut().map_or(Holds::Yes, |when| when.holds(event))
     }
 
     /// Whether those who were connected fit. Each of them may be the one who pressed the key: a rule that keeps all asks
