@@ -1,11 +1,13 @@
 //! From plan to running pipeline: wiring, driving, shutdown. Knows no TOML.
 
+mod explain;
 mod plan;
 mod replay;
 mod run;
 mod segment;
 mod wire;
 
+pub use explain::explaining;
 pub use plan::{Node, OutputId, Plan, QUEUE_KIB_MAX};
 pub use replay::{ReplayError, Replayed, replay};
 pub use run::{Outcome, Pipeline};

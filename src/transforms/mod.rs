@@ -38,6 +38,12 @@ pub trait TransformConfig: Send + Sync {
     /// Makes the transform.
     fn build(&self) -> Result<Box<dyn Transform>, Invalid>;
 
+    /// Makes a transform that puts in the place of each event that this one would decide about one whose `message` says, in
+    /// a line behind `label`, what it decides and why. None where it decides nothing.
+    fn explain(&self, _label: &str) -> Option<Result<Box<dyn Transform>, Invalid>> {
+        None
+    }
+
     /// What is hardly as meant in options that can be built.
     fn warnings(&self) -> Vec<Invalid> {
         Vec::new()

@@ -23,6 +23,7 @@ mod dead_letters;
 mod dice;
 mod disk_buffer;
 mod evaluations;
+mod explain;
 mod faults;
 mod file_model;
 mod file_sink;

@@ -50,6 +50,7 @@
 //! ```
 
 mod digest;
+mod explain;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -58,10 +59,9 @@ pub use rules::{Mode, Rule};
 
 use super::{Ports, Transform, TransformConfig, digest_key};
 use crate::event::{Batch, Demand, Event, Invalid, Place, Secret};
-use crate::language::Holds;
 use crate::livebook::EVALUATE;
 use digest::Digester;
-use rules::Condition;
+use rules::{Answer, Condition};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -110,17 +110,27 @@ pub struct AuditPolicy {
     file_key: Option<Secret>,
 }
 
-impl TransformConfig for AuditPolicy {
-    fn build(&self) -> Result<Box<dyn Transform>, Invalid> {
+impl AuditPolicy {
+    fn policy(&self) -> Result<Policy, Invalid> {
         let file = self.digest_key_file.as_deref();
         let key = digest_key::keyed(self.digest_key.as_ref(), file, self.file_key.as_ref())?;
         let rules = rules::compile(&self.rules)?;
-        Ok(Box::new(Policy {
+        Ok(Policy {
             rules: rules.into_iter().map(|rule| (Arc::from(rule.name.as_str()), rule)).collect(),
             default_level: self.default_level,
             other_events: self.other_events,
             digester: Digester::new(key),
-        }))
+        })
+    }
+}
+
+impl TransformConfig for AuditPolicy {
+    fn build(&self) -> Result<Box<dyn Transform>, Invalid> {
+        Ok(Box::new(self.policy()?))
+    }
+
+    fn explain(&self, label: &str) -> Option<Result<Box<dyn Transform>, Invalid>> {
+        Some(self.policy().map(|policy| explain::explainer(policy, label)))
     }
 
     fn take_files(&mut self, read: &dyn Fn(&Path) -> Result<String, String>) -> Result<(), Invalid> {
@@ -181,7 +191,7 @@ impl Transform for Policy {
     fn apply(&mut self, batch: &mut Batch, _: &mut Ports) {
         let (mut hits, mut failed) = (vec![0; self.rules.len()], 0);
         batch.sift(|event| {
-            let decision = self.decide(event);
+            let decision = self.decide(event, |_, _| {});
             failed += decision.failed;
             if let By::Rule(at) = decision.by
                 && let Some(hits) = hits.get_mut(at)
@@ -206,7 +216,8 @@ impl Transform for Policy {
 }
 
 impl Policy {
-    fn decide(&mut self, event: &Event) -> Decision {
+    /// Asks the rules, and tells `heard` what each of them says.
+    fn decide(&mut self, event: &Event, mut heard: impl FnMut(usize, Answer)) -> Decision {
         let is_evaluation = is_evaluation(event);
         // Of a rule that can't say whether it holds, and of what is decided without it, that counts which keeps more.
         let mut undecided: Option<(Level, By)> = None;
@@ -216,13 +227,15 @@ impl Policy {
             if !is_evaluation && !rule.is_for_others() {
                 continue;
             }
-            match rule.holds(event) {
-                Holds::No => {}
-                Holds::Yes => {
+            let answer = rule.ask(event);
+            heard(at, answer);
+            match answer {
+                Answer::No(_) => {}
+                Answer::Yes => {
                     decided = Some((rule.level, By::Rule(at)));
                     break;
                 }
-                Holds::Failed => {
+                Answer::Failed => {
                     failed += 1;
                     if undecided.is_none_or(|(level, _)| level < rule.level) {
                         undecided = Some((rule.level, By::Rule(at)));

@@ -80,6 +80,17 @@ pub struct Condition {
     when: Option<crate::language::Condition>,
 }
 
+/// What a rule says of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It decides.
+    Yes,
+    /// It does not, because of this condition.
+    No(&'static str),
+    /// Its `when` has failed, so it can't say.
+    Failed,
+}
+
 /// What is known of a user, to be compared.
 #[derive(Deserialize)]
 struct User {
@@ -156,8 +167,7 @@ fn nothing(key: &str) -> Invalid {
 impl Condition {
     /// Whether it holds of everything.
     fn is_always(&self) -> bool {
-        let Condition { modes, users, app_permanent, events, when, .. } = self;
-        modes.is_none() && users.is_none() && app_permanent.is_none() && events.is_none() && when.is_none()
+        self.conditions().is_empty()
     }
 
     /// Whether it can hold of events that are no evaluation.
@@ -170,27 +180,53 @@ impl Condition {
         self.when.as_ref().map_or(&[], |when| when.warnings())
     }
 
-    /// Whether it decides about `event`; `Failed` where its `when` can't say.
-    pub fn holds(&mut self, event: &Event) -> Holds {
+    /// Whether it decides about `event`.
+    pub fn ask(&mut self, event: &Event) -> Answer {
         let text = |name| event.get(Place::Metadata, name).and_then(Json::string);
         let mode_fits = self.modes.as_ref().is_none_or(|modes| {
             let mode = event.get(Place::Metadata, "session_mode");
             mode.is_some_and(|mode| modes.iter().any(|known| mode.is(known.name())))
         });
+        if !mode_fits {
+            return Answer::No("session_modes");
+        }
         let permanent_fits = self.app_permanent.is_none_or(|wanted| {
             let flag = event.get(Place::Metadata, "app_permanent");
             flag.is_some_and(|flag| flag.text() == b"true") == wanted
         });
+        if !permanent_fits {
+            return Answer::No("app_permanent");
+        }
         let event_fits = self.events.as_ref().is_none_or(|patterns| {
             let name = text("event");
             let name = name.as_deref().map(String::from_utf8_lossy);
             name.is_some_and(|name| patterns.iter().any(|pattern| pattern.matches_with(&name, OPTIONS)))
         });
-        // The dearest questions come last.
-        if !(mode_fits && permanent_fits && event_fits && self.users_fit(event)) {
-            return Holds::No;
+        if !event_fits {
+            return Answer::No("events");
         }
-        self.when.as_mut().map_or(Holds::Yes, |when| when.holds(event))
+        // The dearest questions come last.
+        if !self.users_fit(event) {
+            return Answer::No("users");
+        }
+        match self.when.as_mut().map(|when| when.holds(event)) {
+            None | Some(Holds::Yes) => Answer::Yes,
+            Some(Holds::No) => Answer::No("when"),
+            Some(Holds::Failed) => Answer::Failed,
+        }
+    }
+
+    /// The names of its conditions.
+    pub fn conditions(&self) -> Vec<&'static str> {
+        let Condition { modes, users, app_permanent, events, when, .. } = self;
+        let all = [
+            ("session_modes", modes.is_some()),
+            ("app_permanent", app_permanent.is_some()),
+            ("events", events.is_some()),
+            ("users", users.is_some()),
+            ("when", when.is_some()),
+        ];
+        all.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name).collect()
     }
 
     /// Whether those who were connected fit. Each of them may be the one who pressed the key: a rule that keeps all asks
