@@ -63,7 +63,8 @@ fn summarise(outcome: &Outcome) {
         complain(&format!("{id}: {}\n", counts.collect::<Vec<_>>().join(", ")));
     }
     if outcome.faults() > 0 {
-        complain(&format!("{} records could not be decoded\n", outcome.faults()));
+        let noun = if outcome.faults() == 1 { "record" } else { "records" };
+        complain(&format!("{} {noun} could not be decoded\n", outcome.faults()));
     }
     for failure in &outcome.failures {
         complain(&format!("evaltrail: {failure}\n"));
