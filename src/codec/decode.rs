@@ -323,7 +323,9 @@ impl Decoder {
 
     /// Takes the token out of Livebook's start-up line. Where only evaluations are wanted, that line goes nowhere.
     fn hide_tokens(&self, from: usize, out: &mut Decoded) {
-        if self.boots && self.settings.demand == Demand::Everything {
+        // In parts, it is no line before it is put together.
+        let may_be_there = self.boots || self.named.is_some() || self.inner.is_wrapped();
+        if may_be_there && self.settings.demand == Demand::Everything {
             boot::hide_in(out.events.get_mut(from..).unwrap_or_default());
         }
     }

@@ -36,11 +36,13 @@ pub use files::read;
 pub use registry::{BUILTIN, Entry, Registry, SINKS, SOURCES, TRANSFORMS, sink, source, transform};
 pub use secret::{is_secret_key, is_slip, is_strategy};
 
+use crate::net::Address;
 use crate::topology::{Node, Plan};
 use component::{Component, Options, Reader, Role};
 use graph::Graph;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -48,6 +50,9 @@ use tree::Item;
 
 /// How long a shutdown may take where the config does not say.
 const SHUTDOWN_TIMEOUT_SECS_DEFAULT: u32 = 60;
+
+/// Where `[api]` listens unless it says otherwise.
+const API_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8686);
 
 /// A config without errors.
 pub struct Loaded {
@@ -95,6 +100,20 @@ pub fn load(
 struct Top {
     data_dir: Option<PathBuf>,
     shutdown_timeout_secs: Option<NonZeroU32>,
+    api: Option<Api>,
+}
+
+/// The options of `[api]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Api {
+    address: Address,
+}
+
+impl Default for Api {
+    fn default() -> Api {
+        Api { address: Address(API_ADDRESS) }
+    }
 }
 
 /// What the files declare.
@@ -143,6 +162,7 @@ impl Collected {
         let read = options::read(top, owner, options::deserialize::<Top>, &mut self.diagnostics);
         let read = read.unwrap_or_default();
         self.top.data_dir = self.top.data_dir.take().or(read.data_dir);
+        self.top.api = self.top.api.take().or(read.api);
         self.top.shutdown_timeout_secs = self.top.shutdown_timeout_secs.or(read.shutdown_timeout_secs);
     }
 }
@@ -192,6 +212,7 @@ fn plan(components: Vec<Component>, inputs: Vec<Vec<crate::topology::OutputId>>,
         sinks: Vec::new(),
         shutdown_timeout: Duration::from_secs(shutdown_secs.into()),
         data_dir: top.data_dir,
+        api: top.api.map(|api| api.address.0),
     };
     for (component, inputs) in components.into_iter().zip(inputs) {
         let Component { id, limits, disk, options, .. } = component;

@@ -5,10 +5,12 @@ mod plan;
 mod replay;
 mod run;
 mod segment;
+mod status;
 mod wire;
 
 pub use explain::explaining;
 pub use plan::{Node, OutputId, Plan, QUEUE_KIB_MAX};
 pub use replay::{ReplayError, Replayed, replay};
 pub use run::{Outcome, Pipeline};
+pub use status::{Status, Watched};
 pub use wire::{RunMode, Unbuildable};

@@ -13,6 +13,7 @@
     reason = "a test may panic, talk, and look at the clock"
 )]
 
+mod api;
 mod cases;
 mod chunks;
 mod configs;
