@@ -37,6 +37,16 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Reads a log on standard input, and tells which rule of the policy decides about each evaluation, and why
     Explain(ConfigArgs),
+    /// Draws a pipeline: who feeds whom, ports included
+    Graph(GraphArgs),
+    /// Prints what a shell needs to complete the words of a command line
+    Completions {
+        /// Which shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Prints the manual page
+    Man,
     /// Lists the components, one line each
     List,
     /// Looks at a buffer on disk, or repairs it
@@ -51,6 +61,28 @@ pub enum BufferCommand {
     Show(BufferArgs),
     /// Makes a damaged buffer usable again, and keeps all that can be read
     Repair(BufferArgs),
+}
+
+/// Options of `graph`.
+#[derive(Debug, Args)]
+pub struct GraphArgs {
+    /// Where the config comes from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// How it is drawn
+    #[arg(long, value_enum, default_value_t = GraphFormat::Text, value_name = "FORMAT")]
+    pub format: GraphFormat,
+}
+
+/// How a pipeline is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// A table
+    Text,
+    /// A flowchart of Mermaid
+    Mermaid,
+    /// A digraph of Graphviz
+    Dot,
 }
 
 /// Which buffer.

@@ -3,6 +3,7 @@
 mod args;
 mod buffer;
 mod explain;
+mod graph;
 mod load;
 mod mask;
 pub mod render;
@@ -42,6 +43,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Init(args)) => print(preset(args.preset)),
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Explain(args)) => explain::run(args),
+        Some(Command::Graph(args)) => graph::run(&args),
+        Some(Command::Completions { shell }) => graph::completions(shell),
+        Some(Command::Man) => graph::man(),
         Some(Command::List) => print(&list()),
         Some(Command::Buffer(command)) => buffer::run(&command),
     }

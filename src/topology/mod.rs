@@ -1,5 +1,6 @@
 //! From plan to running pipeline: wiring, driving, shutdown. Knows no TOML.
 
+mod drawing;
 mod explain;
 mod plan;
 mod replay;
@@ -8,6 +9,7 @@ mod segment;
 mod status;
 mod wire;
 
+pub use drawing::{Drawing, draw};
 pub use explain::explaining;
 pub use plan::{Node, OutputId, Plan, QUEUE_KIB_MAX};
 pub use replay::{ReplayError, Replayed, replay};

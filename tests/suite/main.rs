@@ -31,6 +31,7 @@ mod file_sink;
 mod file_source;
 mod files;
 mod files_once;
+mod graph;
 mod harness;
 mod http_chain;
 mod http_client;

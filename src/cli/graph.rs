@@ -1,0 +1,51 @@
+//! `evaltrail graph`, `completions` and `man`.
+
+use super::args::{Cli, GraphArgs, GraphFormat};
+use super::load::load;
+use super::{EXIT_FAILED, EXIT_REFUSED, complain, print};
+use crate::config::Environment;
+use crate::topology::{Drawing, draw};
+use clap::CommandFactory;
+use clap_complete::Shell;
+use std::process::ExitCode;
+
+/// Draws a pipeline. What comes from the environment is not part of the picture.
+pub fn run(args: &GraphArgs) -> ExitCode {
+    let Some((loaded, _)) = load(&args.config, Environment::Absent) else { return EXIT_REFUSED.into() };
+    let how = match args.format {
+        GraphFormat::Text => Drawing::Text,
+        GraphFormat::Mermaid => Drawing::Mermaid,
+        GraphFormat::Dot => Drawing::Dot,
+    };
+    print(&draw(&loaded.plan, how))
+}
+
+/// Prints what a shell reads to complete our words.
+pub fn completions(shell: Shell) -> ExitCode {
+    let mut out = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "evaltrail", &mut out);
+    print(&String::from_utf8_lossy(&out))
+}
+
+/// Prints the manual page, with a section for every command.
+pub fn man() -> ExitCode {
+    let command = Cli::command().disable_help_subcommand(true);
+    let mut out = Vec::new();
+    let mut written = clap_mangen::Man::new(command.clone()).render(&mut out);
+    for sub in command.get_subcommands() {
+        let name: &'static str = format!("evaltrail-{}", sub.get_name()).leak();
+        let page = clap_mangen::Man::new(sub.clone().name(name));
+        written = written
+            .and_then(|()| page.render_name_section(&mut out))
+            .and_then(|()| page.render_synopsis_section(&mut out))
+            .and_then(|()| page.render_description_section(&mut out))
+            .and_then(|()| page.render_options_section(&mut out));
+    }
+    match written {
+        Ok(()) => print(&String::from_utf8_lossy(&out)),
+        Err(e) => {
+            complain(&format!("evaltrail: can't write the manual page: {e}\n"));
+            EXIT_FAILED.into()
+        }
+    }
+}

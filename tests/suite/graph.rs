@@ -1,0 +1,54 @@
+//! Pictures of pipelines, completions and the manual.
+
+use crate::harness::{Run, root};
+
+fn graph(format: &str) -> String {
+    let run = Run::new(&["graph", "-c", "configs/files.toml", "--format", format]);
+    run.current_dir(root()).run().exits(0).stdout
+}
+
+#[test]
+fn a_pipeline_is_drawn_with_its_ports() {
+    let text = graph("text");
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["source", "livebook", "file"]);
+    assert_eq!(lines[1], [".faults", "→", "faults"]);
+    assert!(lines.contains(&vec!["transform", "policy", "audit_policy", "←", "parse"]), "{text}");
+    assert!(lines.contains(&vec!["sink", "trail", "file", "←", "project"]), "{text}");
+    let mermaid = graph("mermaid");
+    assert!(mermaid.starts_with("flowchart LR\n"), "{mermaid}");
+    assert!(
+        mermaid.contains("c0([\"livebook<br>file\"])") && mermaid.contains("-->|\"faults\"|"),
+        "{mermaid}"
+    );
+    let dot = graph("dot");
+    assert!(dot.contains("\"livebook\" -> \"faults\" [label = \"faults\"];"), "{dot}");
+    assert!(dot.ends_with("}\n"), "{dot}");
+}
+
+#[test]
+fn without_a_config_the_embedded_pipeline_is_drawn_and_variables_need_not_be_set() {
+    let text = Run::new(&["graph"]).run().exits(0).stdout;
+    assert!(text.contains("audit_policy"), "{text}");
+    let run = Run::new(&["graph", "-c", "configs/http.toml"]).current_dir(root()).run().exits(0);
+    assert!(run.stdout.contains(".rejected → (kept as dead letters)"), "{}", run.stdout);
+}
+
+#[test]
+fn shells_and_the_manual_know_every_command() {
+    for (args, commands) in [
+        (vec!["completions", "bash"], ["validate", "explain", "graph", "replay"]),
+        (vec!["completions", "zsh"], ["validate", "explain", "graph", "replay"]),
+        (vec!["completions", "fish"], ["validate", "explain", "graph", "replay"]),
+        (
+            vec!["man"],
+            ["evaltrail\\-validate", "evaltrail\\-explain", "evaltrail\\-graph", "evaltrail\\-replay"],
+        ),
+    ] {
+        let stdout = Run::new(&args).run().exits(0).stdout;
+        for command in commands {
+            assert!(stdout.contains(command), "{args:?}: {command}");
+        }
+    }
+    assert!(Run::new(&["completions", "cmd"]).run().exits(2).stderr.contains("possible values"));
+}
