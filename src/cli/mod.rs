@@ -2,11 +2,13 @@
 
 mod args;
 mod buffer;
+mod describe;
 mod load;
 mod mask;
 pub mod render;
 mod replay;
 mod run;
+mod vrl;
 
 use args::{Cli, Command, Preset};
 use clap::Parser;
@@ -41,6 +43,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Init(args)) => print(preset(args.preset)),
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::List) => print(&list()),
+        Some(Command::Vrl(args)) => vrl::run(&args),
+        Some(Command::Describe(args)) => describe::run(&args),
         Some(Command::Buffer(command)) => buffer::run(&command),
     }
 }
