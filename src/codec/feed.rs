@@ -30,25 +30,45 @@ impl Feed {
         Feed { framer, decoder: Decoder::new(settings), stream: Arc::new(stream), places: Default::default() }
     }
 
-    /// Where to read the next bytes into; never empty.
-    pub fn room(&mut self) -> &mut [u8] {
-        self.framer.room()
-    }
-
-    /// Takes note that `read` bytes were read into the room at `now_ms`; none of them are the end of the stream. Gives
-    /// what is whole by now.
-    pub fn read(&mut self, read: usize, now_ms: u64) -> Decoded {
+    /// Takes the next bytes of the stream, read at `now_ms`; no bytes are its end. Gives what is whole by now.
+    pub fn take(&mut self, mut bytes: &[u8], now_ms: u64) -> Decoded {
         let mut decoded = Decoded::new(Arc::clone(&self.stream), now_ms);
-        let chunks =
-            if read == 0 { self.framer.finish().into_iter().collect() } else { self.framer.filled(read) };
-        for chunk in chunks {
-            self.remember(&chunk);
-            self.decoder.decode(chunk, &mut decoded);
-        }
-        if read == 0 {
+        if bytes.is_empty() {
+            let last = self.framer.finish();
+            self.decode(last, &mut decoded);
             self.decoder.complete(&mut decoded);
         }
+        while !bytes.is_empty() {
+            let room = self.framer.room();
+            let len = room.len().min(bytes.len());
+            let (now, later) = bytes.split_at(len);
+            if let Some(room) = room.get_mut(..len) {
+                room.copy_from_slice(now);
+            }
+            bytes = later;
+            let chunks = self.framer.filled(len);
+            self.decode(chunks, &mut decoded);
+        }
         decoded
+    }
+
+    /// When [`Feed::silence`] is due although the stream goes on, in milliseconds since 1970.
+    pub fn deadline_ms(&self) -> Option<u64> {
+        self.decoder.deadline_ms()
+    }
+
+    /// Nothing has come for a while, as it is at `now_ms`: a record that may be complete is.
+    pub fn silence(&mut self, now_ms: u64) -> Decoded {
+        let mut decoded = Decoded::new(Arc::clone(&self.stream), now_ms);
+        self.decoder.silence(&mut decoded);
+        decoded
+    }
+
+    fn decode(&mut self, chunks: impl IntoIterator<Item = Chunk>, decoded: &mut Decoded) {
+        for chunk in chunks {
+            self.remember(&chunk);
+            self.decoder.decode(chunk, decoded);
+        }
     }
 
     /// Number of the line that begins at `offset`, counted from one; none where that is long past.
@@ -89,8 +109,7 @@ mod tests {
         let mut feed = Feed::new(Settings::new(decoding), Stream::default());
         let mut lines = Vec::new();
         for text in ["{\"a\":1}\n\n{\"a\"", ":2}\nno\n{\"a\":3}\n{\"a\":4}", ""] {
-            feed.room()[..text.len()].copy_from_slice(text.as_bytes());
-            let decoded = feed.read(text.len(), 0);
+            let decoded = feed.take(text.as_bytes(), 0);
             let offsets = decoded.events.iter().map(|event| event.origin().offset());
             lines.extend(offsets.map(|offset| feed.line(offset).unwrap()));
             let faults = decoded.faults.iter().map(|fault| fault.event.origin().offset());

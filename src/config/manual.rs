@@ -79,7 +79,8 @@ fn list(lines: &[Line]) -> String {
     }
     text.push_str("\nFunctions of VRL:\n");
     let mut line = String::new();
-    for name in function_names(false) {
+    let ours = function_names(true);
+    for name in function_names(false).into_iter().filter(|name| !ours.contains(name)) {
         if line.len() + name.len() > 98 {
             writeln!(text, " {line}").unwrap_or_default();
             line.clear();

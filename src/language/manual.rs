@@ -95,7 +95,7 @@ fn page(function: &dyn Function) -> String {
     ] {
         if !lines.is_empty() {
             say(&format!("\n{title}\n"));
-            lines.iter().for_each(|line| say(&wrapped(line, "  ")));
+            lines.iter().for_each(|line| say(&wrapped(line, "  - ")));
         }
     }
     if !function.examples().is_empty() {

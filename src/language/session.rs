@@ -122,7 +122,7 @@ mod tests {
         for source in ["{", "[1,", "\"abc", "x =", "if true {", "s'abc", "f(1,", "1 +", ".a = {\n\"b\": 1"] {
             assert!(is_incomplete(source), "{source}");
         }
-        for source in ["", "1", "}", "nope()", "x = 1", ".a = upcase(", "# {"] {
+        for source in ["", "1", "}", "t'x'", "r'('", "nope()", "x = 1", ".a = upcase(", "# {"] {
             assert_eq!(is_incomplete(source), source.ends_with('('), "{source}");
         }
     }

@@ -127,6 +127,9 @@ fn events_appear_while_the_input_goes_on_and_memory_stays_small() {
     let mut live: Live = Run::new(&["vrl", "del(.fill)"]).live();
     live.write(b"{\"a\":1}\n");
     assert_eq!(live.event(TIMEOUT), json!({"a": 1}));
+    // A text record may go on, until nothing comes.
+    live.write(structured_line(1, "1").as_bytes());
+    assert_eq!(live.event(TIMEOUT)["metadata"]["code"], "1");
     let mut stdin = live.stdin.take().unwrap();
     let line = format!("{{\"a\":2,\"pad\":\"{}\",\"fill\":\"{}\"}}\n", "x".repeat(200), "x".repeat(4000));
     let block = line.repeat(256);

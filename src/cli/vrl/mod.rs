@@ -55,7 +55,7 @@ pub fn run(args: &VrlArgs) -> ExitCode {
     let mut output = Output { program: source.text.clone(), out, counts: Counts::default() };
     let done = if args.no_input || args.input.is_none() && io::stdin().is_terminal() {
         let nothing = Event::new(Origin::new(Stream::default().into(), 0, crate::delivery::clock::now_ms()));
-        output.one(&mut program, nothing, shown, None)
+        output.one(&mut program, nothing, shown, &String::new)
     } else {
         match Input::open(args) {
             Ok(input) => over(input, &mut program, shown, &mut output),
@@ -90,7 +90,10 @@ struct Output {
 fn over(mut input: Input, program: &mut Program, show: Show, output: &mut Output) -> Result<(), Broken> {
     while let Some(item) = input.next().map_err(Broken::Input)? {
         match item {
-            Item::Event(event, place) => output.one(program, event, show, Some(&place))?,
+            Item::Event(event) => {
+                let offset = event.origin().offset();
+                output.one(program, event, show, &|| format!("{}: ", input.place(offset)))?;
+            }
             Item::Fault(why, place) => {
                 output.counts.faults += 1;
                 output.out.flush().map_err(Broken::Output)?;
@@ -109,7 +112,7 @@ impl Output {
         program: &mut Program,
         event: Event,
         show: Show,
-        place: Option<&str>,
+        place: &dyn Fn() -> String,
     ) -> Result<(), Broken> {
         let mut lines = Vec::new();
         match run_shown(program, event, show, &mut lines) {
@@ -118,10 +121,9 @@ impl Output {
             Ran::Failed(failure) if failure.is_abort => self.counts.aborted += 1,
             Ran::Failed(failure) => {
                 self.counts.failed += 1;
-                let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
                 // In the order in which it happens, where both go to one screen.
                 self.out.flush().map_err(Broken::Output)?;
-                complain(&format!("evaltrail: {place}{}\n", placed(&failure.message, &self.program)));
+                complain(&format!("evaltrail: {}{}\n", place(), placed(&failure.message, &self.program)));
             }
         }
         self.out.write_all(&lines).map_err(Broken::Output)

@@ -190,7 +190,7 @@ impl Events {
                 Some(Item::Fault(why, place)) => {
                     complain(&format!("{place}: this can't be decoded: {why}\n"))
                 }
-                Some(Item::Event(mut event, _)) => {
+                Some(Item::Event(mut event)) => {
                     event.detach();
                     self.seen.push_back(event);
                     if self.seen.len() > EVENTS_KEPT_MAX {
