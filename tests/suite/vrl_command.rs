@@ -73,6 +73,9 @@ fn a_program_that_does_not_compile_is_shown_with_its_places() {
     {
         assert!(outcome.stderr.contains(said), "{said}: {}", outcome.stderr);
     }
+    // What may be a secret is not shown, and what is wrong is.
+    let outcome = vrl(&[".password = upcas(\"hunter2\")"], "").exits(2);
+    assert!(outcome.stderr.contains(".password = upcas(\"*******\")"), "{}", outcome.stderr);
     let outcome = vrl(&["\"unused\"\n.a = 1"], "{}\n").exits(0);
     assert!(outcome.stderr.contains("warning: "), "{}", outcome.stderr);
     for (args, said) in [

@@ -7,7 +7,7 @@ mod prompt;
 
 pub use args::VrlArgs;
 
-use super::render::render;
+use super::render::render_program;
 use super::{EXIT_FAILED, EXIT_REFUSED, complain};
 use crate::config::{Diagnostic, Severity, Source};
 use crate::event::{Event, Invalid, Origin, Stream};
@@ -162,5 +162,5 @@ fn refuse(why: &str) -> ExitCode {
 
 /// What is wrong with a program, in its own lines.
 fn drawn(invalid: &Invalid, severity: Severity, source: &Source, coloured: bool) -> String {
-    render(&Diagnostic::of_program(invalid, severity, 0), std::slice::from_ref(source), coloured)
+    render_program(&Diagnostic::of_program(invalid, severity, 0), source, coloured)
 }

@@ -47,6 +47,9 @@ Tab completes the name of a function. Ctrl-C takes back what was typed.
 
 /// Asks until nothing more is said.
 pub fn run(args: &VrlArgs, timezone: TimeZone) -> ExitCode {
+    if args.input.as_ref().is_some_and(|input| input.as_os_str() == "-") {
+        return refuse("the prompt reads the terminal itself: name a file with events, or give a program");
+    }
     let mut events = match Events::open(args) {
         Ok(events) => events,
         Err(why) => return refuse(&why),
