@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+use super::vrl::VrlArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -49,6 +50,10 @@ pub enum Command {
     Man,
     /// Lists the components, one line each
     List,
+    /// Runs a program in VRL over events, or asks for one line after the other
+    Vrl(VrlArgs),
+    /// Shows the reference page of a component or a function
+    Describe(DescribeArgs),
     /// Looks at a buffer on disk, or repairs it
     #[command(subcommand)]
     Buffer(BufferCommand),
@@ -161,6 +166,14 @@ pub struct ValidateArgs {
     /// Exit with 2 on a warning too
     #[arg(long)]
     pub deny_warnings: bool,
+}
+
+/// Options of `describe`.
+#[derive(Debug, Args)]
+pub struct DescribeArgs {
+    /// Component (`remap`, or `sink file` where two have one name) or function of VRL; without it, all are listed
+    #[arg(value_name = "NAME", num_args = 0..=2)]
+    pub name: Vec<String>,
 }
 
 /// Options of `init`.

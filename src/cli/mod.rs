@@ -2,6 +2,7 @@
 
 mod args;
 mod buffer;
+mod describe;
 mod explain;
 mod graph;
 mod load;
@@ -9,6 +10,7 @@ mod mask;
 pub mod render;
 mod replay;
 mod run;
+mod vrl;
 
 use args::{Cli, Command, Preset};
 use clap::Parser;
@@ -47,6 +49,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Completions { shell }) => graph::completions(shell),
         Some(Command::Man) => graph::man(),
         Some(Command::List) => print(&list()),
+        Some(Command::Vrl(args)) => vrl::run(&args),
+        Some(Command::Describe(args)) => describe::run(&args),
         Some(Command::Buffer(command)) => buffer::run(&command),
     }
 }

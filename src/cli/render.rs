@@ -1,6 +1,6 @@
 //! How diagnostics look on a screen: the only place that knows the library which draws them.
 
-use super::mask::mask;
+use super::mask::{mask, mask_program};
 use crate::config::{Diagnostic, Place, Severity, Source};
 use annotate_snippets::{
     Annotation, AnnotationKind, Group, Level, Renderer, Snippet, normalize_untrusted_str as clean,
@@ -10,9 +10,17 @@ use std::ops::Range;
 /// Draws `diagnostics`, whose places refer to `sources`, one below the other, with their count in the last line,
 /// and with secrets blotted out. Empty where there are none.
 pub fn render(diagnostics: &[Diagnostic], sources: &[Source], coloured: bool) -> String {
-    let sources: Vec<Source> =
-        sources.iter().map(|source| Source { name: source.name.clone(), text: mask(&source.text) }).collect();
-    let sources = sources.as_slice();
+    let masked = |source: &Source| Source { name: source.name.clone(), text: mask(&source.text) };
+    draw(diagnostics, &sources.iter().map(masked).collect::<Vec<Source>>(), coloured)
+}
+
+/// The same for diagnostics that refer to a program.
+pub fn render_program(diagnostics: &[Diagnostic], program: &Source, coloured: bool) -> String {
+    let masked = Source { name: program.name.clone(), text: mask_program(&program.text) };
+    draw(diagnostics, &[masked], coloured)
+}
+
+fn draw(diagnostics: &[Diagnostic], sources: &[Source], coloured: bool) -> String {
     let renderer = if coloured { Renderer::styled() } else { Renderer::plain() };
     let mut text = String::new();
     for diagnostic in diagnostics {

@@ -4,6 +4,7 @@
 //! data: it points into a [`Source`] by bytes and carries text for people, and no type of a rendering library.
 //! Nothing in it ever holds the value of an environment variable: such a value may be a secret.
 
+use crate::event::Invalid;
 use std::ops::Range;
 
 /// A config file as it was read.
@@ -77,6 +78,21 @@ impl Diagnostic {
     /// A warning that no token is to blame for.
     pub fn warning(title: impl Into<String>) -> Diagnostic {
         Diagnostic { severity: Severity::Warning, ..Diagnostic::error(title) }
+    }
+
+    /// What is wrong with a program that is the whole file with index `file`.
+    pub fn of_program(invalid: &Invalid, severity: Severity, file: usize) -> Vec<Diagnostic> {
+        let one = |invalid: &Invalid| {
+            let start = Diagnostic { severity, ..Diagnostic::error(invalid.message.as_str()) };
+            let marks =
+                invalid.marks.iter().map(|mark| (Place::new(file, mark.span.clone()), mark.label.as_str()));
+            let marked = marks.fold(start, |so_far, (place, label)| match so_far.at {
+                None => so_far.at(place, label),
+                Some(_) => so_far.also(place, label),
+            });
+            marked.help(invalid.help.clone())
+        };
+        [invalid].into_iter().chain(&invalid.others).map(one).collect()
     }
 
     /// Points at the token to blame.

@@ -19,6 +19,7 @@ mod files;
 mod glob;
 mod graph;
 mod inside;
+pub mod manual;
 mod options;
 mod registry;
 mod secret;

@@ -4,8 +4,10 @@
 //! show them:
 //!
 //! ```text
-//! source::<sources::stdin::Stdin>("stdin", "reads standard input"),
+//! source::<sources::stdin::Stdin>("stdin", "reads standard input").page(include_str!("../sources/stdin.rs")),
 //! ```
+//!
+//! The doc comment at the top of its file is its page, which `evaltrail describe` shows.
 //!
 //! Its options are a struct that derives `Deserialize` with `deny_unknown_fields` and implements [`SourceConfig`],
 //! [`TransformConfig`] or [`SinkConfig`]. The common keys (`type`, `inputs`, `buffer`) are none of its business.
@@ -24,8 +26,18 @@ pub struct Entry<C: ?Sized> {
     pub name: &'static str,
     /// What it does, in a few words.
     pub summary: &'static str,
+    /// The text of its file, whose doc comment is its page; empty where it has none.
+    pub page: &'static str,
     /// Reads its options.
     pub(super) make: fn(&Item) -> Result<Box<C>, Fault>,
+}
+
+impl<C: ?Sized> Entry<C> {
+    /// The same with the text of its file.
+    pub const fn page(mut self, source: &'static str) -> Self {
+        self.page = source;
+        self
+    }
 }
 
 /// The components that a config can name.
@@ -41,16 +53,20 @@ pub struct Registry<'a> {
 
 /// The sources of this program.
 pub static SOURCES: &[Entry<dyn SourceConfig>] = &[
-    source::<sources::stdin::Stdin>("stdin", "reads standard input"),
-    source::<sources::file::FileSource>("file", "reads files as they grow, through rotation and restarts"),
+    source::<sources::stdin::Stdin>("stdin", "reads standard input")
+        .page(include_str!("../sources/stdin.rs")),
+    source::<sources::file::FileSource>("file", "reads files as they grow, through rotation and restarts")
+        .page(include_str!("../sources/file/mod.rs")),
     source::<sources::http_server::HttpServer>(
         "http_server",
         "takes records by HTTP, and answers when they are delivered",
-    ),
+    )
+    .page(include_str!("../sources/http_server/mod.rs")),
     source::<sources::demo_logs::DemoLogs>(
         "demo_logs",
         "makes up the log of a Livebook, for trying things out",
-    ),
+    )
+    .page(include_str!("../sources/demo_logs/mod.rs")),
 ];
 
 /// The transforms of this program.
@@ -58,29 +74,42 @@ pub static TRANSFORMS: &[Entry<dyn TransformConfig>] = &[
     transform::<transforms::legacy_message::LegacyMessage>(
         "legacy_message",
         "makes one canonical event of the two records of an evaluation",
-    ),
+    )
+    .page(include_str!("../transforms/legacy_message/mod.rs")),
     transform::<transforms::audit_policy::AuditPolicy>(
         "audit_policy",
         "decides which evaluations are recorded, and how much of each",
-    ),
-    transform::<transforms::redact::Redact>("redact", "takes secrets out of code and messages"),
+    )
+    .page(include_str!("../transforms/audit_policy/mod.rs")),
+    transform::<transforms::redact::Redact>("redact", "takes secrets out of code and messages")
+        .page(include_str!("../transforms/redact/mod.rs")),
     transform::<transforms::metadata_projection::MetadataProjection>(
         "metadata_projection",
         "keeps the metadata that you chose, in your order",
-    ),
-    transform::<transforms::remap::Remap>("remap", "changes events by a program in VRL"),
-    transform::<transforms::filter::Filter>("filter", "passes the events for which a condition holds"),
-    transform::<transforms::route::Route>("route", "sends events to ports by conditions"),
-    transform::<transforms::dedupe::Dedupe>("dedupe", "drops events that were there before"),
-    transform::<transforms::throttle::Throttle>("throttle", "drops what comes faster than it may"),
+    )
+    .page(include_str!("../transforms/metadata_projection.rs")),
+    transform::<transforms::remap::Remap>("remap", "changes events by a program in VRL")
+        .page(include_str!("../transforms/remap.rs")),
+    transform::<transforms::filter::Filter>("filter", "passes the events for which a condition holds")
+        .page(include_str!("../transforms/filter.rs")),
+    transform::<transforms::route::Route>("route", "sends events to ports by conditions")
+        .page(include_str!("../transforms/route.rs")),
+    transform::<transforms::dedupe::Dedupe>("dedupe", "drops events that were there before")
+        .page(include_str!("../transforms/dedupe.rs")),
+    transform::<transforms::throttle::Throttle>("throttle", "drops what comes faster than it may")
+        .page(include_str!("../transforms/throttle.rs")),
 ];
 
 /// The sinks of this program.
 pub static SINKS: &[Entry<dyn SinkConfig>] = &[
-    sink::<sinks::console::Console>("console", "writes to standard output or standard error"),
-    sink::<sinks::file::File>("file", "writes to files, rotated and synced"),
-    sink::<sinks::http::Http>("http", "sends requests, repeats and halves them, keeps what is refused"),
-    sink::<sinks::blackhole::Blackhole>("blackhole", "takes everything and keeps nothing but the count"),
+    sink::<sinks::console::Console>("console", "writes to standard output or standard error")
+        .page(include_str!("../sinks/console.rs")),
+    sink::<sinks::file::File>("file", "writes to files, rotated and synced")
+        .page(include_str!("../sinks/file/mod.rs")),
+    sink::<sinks::http::Http>("http", "sends requests, repeats and halves them, keeps what is refused")
+        .page(include_str!("../sinks/http/mod.rs")),
+    sink::<sinks::blackhole::Blackhole>("blackhole", "takes everything and keeps nothing but the count")
+        .page(include_str!("../sinks/blackhole.rs")),
 ];
 
 /// All components of this program.
@@ -91,7 +120,7 @@ pub const fn source<T: SourceConfig + DeserializeOwned + 'static>(
     name: &'static str,
     summary: &'static str,
 ) -> Entry<dyn SourceConfig> {
-    Entry { name, summary, make: |item| Ok(Box::new(deserialize::<T>(item)?)) }
+    Entry { name, summary, page: "", make: |item| Ok(Box::new(deserialize::<T>(item)?)) }
 }
 
 /// The line of a transform.
@@ -99,7 +128,7 @@ pub const fn transform<T: TransformConfig + DeserializeOwned + 'static>(
     name: &'static str,
     summary: &'static str,
 ) -> Entry<dyn TransformConfig> {
-    Entry { name, summary, make: |item| Ok(Box::new(deserialize::<T>(item)?)) }
+    Entry { name, summary, page: "", make: |item| Ok(Box::new(deserialize::<T>(item)?)) }
 }
 
 /// The line of a sink.
@@ -107,5 +136,5 @@ pub const fn sink<T: SinkConfig + DeserializeOwned + 'static>(
     name: &'static str,
     summary: &'static str,
 ) -> Entry<dyn SinkConfig> {
-    Entry { name, summary, make: |item| Ok(Box::new(deserialize::<T>(item)?)) }
+    Entry { name, summary, page: "", make: |item| Ok(Box::new(deserialize::<T>(item)?)) }
 }

@@ -5,9 +5,16 @@
 
 mod condition;
 mod field;
+mod functions;
+mod manual;
+mod script;
+mod session;
 
 pub use condition::{Condition, ConditionOption, Holds};
 pub use field::{Field, Template};
+pub use manual::{function_examples, function_names, function_page, function_summary, functions_beginning};
+pub use script::{Ran, Show, placed, run_shown};
+pub use session::{Session, Trouble, is_incomplete};
 
 use crate::event::{Invalid, Mark, Tree};
 use std::sync::LazyLock;
@@ -31,7 +38,8 @@ const OUTSIDE: [&str; 10] = [
 ];
 
 static FUNCTIONS: LazyLock<Vec<Box<dyn Function>>> = LazyLock::new(|| {
-    vrl::stdlib::all().into_iter().filter(|function| !OUTSIDE.contains(&function.identifier())).collect()
+    let theirs = vrl::stdlib::all().into_iter().filter(|function| !OUTSIDE.contains(&function.identifier()));
+    functions::all().into_iter().chain(theirs).collect()
 });
 
 /// A compiled program, with the variables of one run after the other.

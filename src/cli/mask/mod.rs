@@ -6,10 +6,13 @@
 //! blotted. The text keeps its length in bytes and its lines, so that places in it stay true.
 
 mod blot;
+mod program;
 mod scan;
 mod sight;
 #[cfg(test)]
 mod tests;
+
+pub use program::mask_program;
 
 /// `text` with a `*` for each byte of a secret. Quotes, brackets and the names of variables stay.
 pub fn mask(text: &str) -> String {
