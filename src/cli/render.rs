@@ -10,6 +10,16 @@ use std::ops::Range;
 /// Draws `diagnostics`, whose places refer to `sources`, one below the other, with their count in the last line,
 /// and with secrets blotted out. Empty where there are none.
 pub fn render(diagnostics: &[Diagnostic], sources: &[Source], coloured: bool) -> String {
+    let mut text = draw(diagnostics, sources, coloured);
+    if !diagnostics.is_empty() {
+        text.push_str(&count(diagnostics, sources));
+        text.push('\n');
+    }
+    text
+}
+
+/// The same without their count.
+pub fn draw(diagnostics: &[Diagnostic], sources: &[Source], coloured: bool) -> String {
     let sources: Vec<Source> =
         sources.iter().map(|source| Source { name: source.name.clone(), text: mask(&source.text) }).collect();
     let sources = sources.as_slice();
@@ -18,10 +28,6 @@ pub fn render(diagnostics: &[Diagnostic], sources: &[Source], coloured: bool) ->
     for diagnostic in diagnostics {
         text.push_str(renderer.render(&[group(diagnostic, sources)]).trim_end());
         text.push_str("\n\n");
-    }
-    if !diagnostics.is_empty() {
-        text.push_str(&count(diagnostics, sources));
-        text.push('\n');
     }
     text
 }

@@ -208,6 +208,7 @@ pub(super) fn in_words(expected: &str, with_bounds: bool) -> String {
         "a boolean" => "true or false".to_owned(),
         "a sequence" => "an array".to_owned(),
         "a map" => "a table".to_owned(),
+        "any valid JSON value" => "a value that JSON has (times are strings)".to_owned(),
         "path string" | "variant identifier" | "field identifier" => "a string".to_owned(),
         _ if expected.starts_with("a nonzero ") => whole("1", ""),
         _ if expected.starts_with("struct ") => "a table".to_owned(),
