@@ -5,6 +5,7 @@ use super::diagnostic::{Diagnostic, Place, Severity};
 use super::environment::Text;
 use super::fault::Fault;
 use super::files::read_named;
+use super::given;
 use super::options::{self, Owner};
 use super::registry::{Entry as Line, Registry};
 use super::secret::is_quotable;
@@ -42,9 +43,9 @@ impl Role {
 
     fn common(self) -> &'static [&'static str] {
         match self {
-            Role::Source => &["type"],
+            Role::Source => &["type", "framing"],
             Role::Transform => &["type", "inputs"],
-            Role::Sink => &["type", "inputs", "buffer"],
+            Role::Sink => &["type", "inputs", "buffer", "acknowledgements", "healthcheck"],
         }
     }
 }
@@ -130,6 +131,7 @@ impl Reader<'_> {
             let (common, own) = table.split(role.common());
             let inputs = if role == Role::Source { Vec::new() } else { reader.inputs(&common) };
             let (limits, disk) = reader.buffer(role, &common);
+            reader.given(role, &common);
             let options = reader.options(role, &common, &own);
             Component { inputs, limits, disk, options, is_opaque: own.is_opaque(), ..Component::named(role) }
         })
@@ -209,6 +211,13 @@ impl Reader<'_> {
         let name = format!("a {}", role.noun());
         let owner = Owner { file: self.file, text: self.text, name: &name, common: &[] };
         buffer::read(common, owner, self.diagnostics)
+    }
+
+    /// What has one answer only.
+    fn given(&mut self, role: Role, common: &Item) {
+        let name = format!("a {}", role.noun());
+        let owner = Owner { file: self.file, text: self.text, name: &name, common: &[] };
+        given::check(role, common, owner, self.diagnostics);
     }
 
     fn options(&mut self, role: Role, common: &Item, own: &Item) -> Options {

@@ -113,6 +113,14 @@ impl Fault {
         self
     }
 
+    /// Leaves the numbers of items out of the path: they are those of a table that something may have been taken out of.
+    pub fn without_numbers(mut self) -> Fault {
+        let plain =
+            |key: &String| key.split('[').map(|part| part.rsplit(']').next().unwrap_or(part)).collect();
+        self.0.path = self.0.path.iter().map(plain).collect();
+        self
+    }
+
     /// What serde found.
     pub fn kind(&self) -> &Kind {
         &self.0.kind

@@ -16,6 +16,7 @@ mod diagnostic;
 mod environment;
 mod fault;
 mod files;
+mod given;
 mod glob;
 mod graph;
 mod inside;
@@ -39,6 +40,7 @@ pub use unit::{Flaw, Shown, Tests};
 
 use crate::topology::{Node, Plan};
 use component::{Component, Options, Reader, Role};
+use fault::Fault;
 use graph::{Graph, Scope};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -169,6 +171,8 @@ fn read_all(
 struct Top {
     data_dir: Option<PathBuf>,
     shutdown_timeout_secs: Option<NonZeroU32>,
+    #[serde(default)]
+    acknowledgements: given::Switch,
 }
 
 /// What the files declare.
@@ -226,7 +230,12 @@ impl Collected {
             first(&mut self.keys, &entry.name, place, title, &mut self.diagnostics);
         }
         let owner = options::Owner { file, text: "", name: "the top level", common: sections };
-        let read = options::read(top, owner, options::deserialize::<Top>, &mut self.diagnostics);
+        let make = |item: &Item| {
+            let top: Top = options::deserialize(item)?;
+            top.acknowledgements.acknowledges().map_err(|invalid| Fault::refused(invalid, item))?;
+            Ok(top)
+        };
+        let read = options::read(top, owner, make, &mut self.diagnostics);
         let read = read.unwrap_or_default();
         self.top.data_dir = self.top.data_dir.take().or(read.data_dir);
         self.top.shutdown_timeout_secs = self.top.shutdown_timeout_secs.or(read.shutdown_timeout_secs);

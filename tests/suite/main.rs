@@ -15,6 +15,7 @@
 
 mod cases;
 mod chunks;
+mod config_tests;
 mod configs;
 mod corpus;
 mod corpus_wrapped;
@@ -58,6 +59,7 @@ mod simulation;
 mod text;
 mod tools;
 mod unwrap;
+mod vector;
 mod vrl_flow;
 mod vrl_remap;
 mod wrap;

@@ -1,7 +1,7 @@
 //! Why a test has failed: its findings, back in the lines of the file.
 
 use super::super::diagnostic::Diagnostic;
-use super::{Place, Test};
+use super::{Place, Test, placed};
 use crate::event::{Event, Invalid, Mark, Tree, write_value};
 use crate::language::Failure;
 use crate::topology::{Finding, OutputId, Passage, Trace, Unmet};
@@ -10,9 +10,6 @@ use vrl::value::Value;
 
 /// Events that are shown of one output; the others are counted.
 const SHOWN_MAX: usize = 3;
-
-/// What VRL says in front of the error of a function: its name, and its place in the program.
-const CALL: &str = "function call error for ";
 
 /// What every event has in `%`.
 const KNOWN: [&str; 7] = ["source", "file", "container", "peer", "offset", "received", "id"];
@@ -184,16 +181,6 @@ impl Test {
     }
 }
 
-/// The place of an error in its program, where it says so, and the error alone.
-fn placed(message: &str) -> (Option<std::ops::Range<usize>>, &str) {
-    let read = || {
-        let (place, rest) = message.strip_prefix(CALL)?.split_once(" at (")?.1.split_once("): ")?;
-        let (start, end) = place.split_once(':')?;
-        Some((start.parse().ok()?..end.parse().ok()?, rest))
-    };
-    read().map_or((None, message), |(span, rest)| (Some(span), rest))
-}
-
 fn json(event: &Event) -> String {
     let mut out = Vec::new();
     event.write_json(&mut out);
@@ -215,18 +202,4 @@ fn percent(event: &Event) -> Option<String> {
 fn listed(outputs: &[OutputId]) -> String {
     let quoted: Vec<String> = outputs.iter().map(|output| format!("`{output}`")).collect();
     quoted.join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_is_placed_where_it_says() {
-        let error = r#"function call error for "assert_eq" at (3:20): assertion failed: 1 == "a at (1:2): ""#;
-        assert_eq!(placed(error), (Some(3..20), "assertion failed: 1 == \"a at (1:2): \""));
-        for error in ["aborted", "function call error for x", "function call error for \"x\" at (a:b): c"] {
-            assert_eq!(placed(error), (None, error));
-        }
-    }
 }

@@ -1,10 +1,11 @@
 //! What a test inserts.
 
 use super::options::{Ids, RECEIVED_MS};
+use super::placed;
 use crate::codec::unwrap::Unwrap;
 use crate::codec::zone::Zone;
 use crate::codec::{Chunk, Codec, Decoded, Decoder, Decoding, Settings};
-use crate::event::{Event, Invalid, Made, Origin, Stream, Tree};
+use crate::event::{Event, Invalid, Made, Mark, Origin, Stream, Tree};
 use crate::language::{Field, Program, timezone};
 use bytes::Bytes;
 use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
@@ -129,7 +130,12 @@ fn program(source: &str, key: &str, origin: Origin) -> Result<Vec<Event>, Invali
     let mut event = Event::new(origin);
     let mut tree = Tree::new(&event);
     if let Err(failure) = program.run(&mut tree) {
-        return Err(Invalid::new(key, format!("the program fails: {}", failure.message)));
+        let (span, message) = placed(&failure.message);
+        let marks = span.map(|span| Mark { span, label: message.to_owned() });
+        return Err(match marks {
+            None => Invalid::new(key, format!("the program fails: {message}")),
+            Some(mark) => Invalid { marks: vec![mark], ..Invalid::new(key, "the program fails") },
+        });
     }
     let changes = tree.into_changes();
     match event.change(changes) {
@@ -148,12 +154,31 @@ impl Fields {
         let mut event = Event::new(origin);
         let mut tree = Tree::new(&event);
         for (path, value) in &self.0 {
-            Field::parse(key, path)?.set(&mut tree, value.clone());
+            let field = Field::parse(key, path)?;
+            // `"metadata.code"` and a table `metadata` may stand side by side.
+            let value = match field.get(&tree) {
+                Some(before) => merged(before.clone(), value.clone()),
+                None => value.clone(),
+            };
+            field.set(&mut tree, value);
         }
         let changes = tree.into_changes();
         event.change(changes);
         Ok(event)
     }
+}
+
+/// The members of both objects; what is no object gives way.
+fn merged(before: Value, value: Value) -> Value {
+    let (Value::Object(mut members), Value::Object(others)) = (before, value.clone()) else { return value };
+    for (name, other) in others {
+        let other = match members.remove(&name) {
+            Some(before) => merged(before, other),
+            None => other,
+        };
+        members.insert(name, other);
+    }
+    Value::Object(members)
 }
 
 impl<'de> Deserialize<'de> for Fields {

@@ -20,6 +20,7 @@ use super::{Loaded, Plan};
 use crate::event::Invalid;
 use crate::topology::{Node, OutputId, Trial, Unbuildable, downstream};
 use crate::transforms::TransformConfig;
+use std::ops::Range;
 use std::sync::Arc;
 use world::World;
 
@@ -45,7 +46,8 @@ impl Written {
     }
 
     fn describe(&self, invalid: Invalid) -> Diagnostic {
-        reading::describe(&Fault::refused(invalid, &self.item), &self.item, self.owner())
+        let fault = Fault::refused(invalid, &self.item).without_numbers();
+        reading::describe(&fault, &self.item, self.owner())
     }
 }
 
@@ -89,6 +91,19 @@ impl Tests {
         let flaws = findings.into_iter().map(|finding| test.explain(finding, &trace));
         Ok(flaws.map(|flaw| flaw.without(&self.secrets)).collect())
     }
+}
+
+/// What VRL says in front of the error of a function: its name, and its place in the program.
+const CALL: &str = "function call error for ";
+
+/// The place of an error in its program, where it says so, and the error alone.
+fn placed(message: &str) -> (Option<Range<usize>>, &str) {
+    let read = || {
+        let (place, rest) = message.strip_prefix(CALL)?.split_once(" at (")?.1.split_once("): ")?;
+        let (start, end) = place.split_once(':')?;
+        Some((start.parse().ok()?..end.parse().ok()?, rest))
+    };
+    read().map_or((None, message), |(span, rest)| (Some(span), rest))
 }
 
 /// The tests that stand in a file, of which `sections` are the known sections.
@@ -140,7 +155,8 @@ pub(super) fn read(
     for written in written {
         let make = |item: &Item| {
             let options: options::Test = reading::deserialize(item)?;
-            let built = options.build(&world).map_err(|invalid| Fault::refused(invalid, item))?;
+            let refused = |invalid| Fault::refused(invalid, item).without_numbers();
+            let built = options.build(&world).map_err(refused)?;
             Ok((options, built))
         };
         let Some((options, trial)) = reading::read(&written.item, written.owner(), make, diagnostics) else {
@@ -176,6 +192,20 @@ pub(super) fn check_ways(tests: &[Test], plan: &Plan, diagnostics: &mut Vec<Diag
         }
         for (at, output) in trial.silent.iter().enumerate().filter(|(_, output)| !is_reached(output)) {
             cut_off(format!("no_outputs_from[{at}]"), output, Severity::Warning);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_placed_where_it_says() {
+        let error = r#"function call error for "assert_eq" at (3:20): assertion failed: 1 == "a at (1:2): ""#;
+        assert_eq!(placed(error), (Some(3..20), "assertion failed: 1 == \"a at (1:2): \""));
+        for error in ["aborted", "function call error for x", "function call error for \"x\" at (a:b): c"] {
+            assert_eq!(placed(error), (None, error));
         }
     }
 }

@@ -82,7 +82,8 @@ impl<'a> World<'a> {
         let fed = fed.filter(|(_, inputs)| inputs.iter().any(|input| input.component == id));
         let fed = fed.map(|(component, _)| component.id.as_str());
         let all = self.transforms();
-        let near: Vec<&str> = own.chain(fed).filter(|id| all.contains(id)).collect();
+        let mut near: Vec<&str> = own.chain(fed).filter(|id| all.contains(id)).collect();
+        near.dedup();
         let near = if near.is_empty() { all } else { near };
         match near.is_empty() {
             true => "name a transform".to_owned(),
