@@ -194,7 +194,7 @@ fn percent(event: &Event) -> Option<String> {
     };
     members.retain(|name, _| !KNOWN.contains(&name.as_str()));
     let mut out = Vec::new();
-    write_value(&Value::Object(members).into(), &mut out);
+    write_value(&Value::Object(members), &mut out);
     Some(String::from_utf8_lossy(&out).into_owned()).filter(|text| text != "{}")
 }
 

@@ -74,7 +74,8 @@ impl Input {
         let given = [("value", self.value.is_some()), ("log_fields", self.log_fields.is_some())];
         let given = given.into_iter().chain([("source", self.source.is_some())]);
         let (name, wanted) = (self.kind.name(), self.kind.key());
-        for (other, _) in given.filter(|(other, is_there)| *is_there && *other != wanted) {
+        let mut given = given.filter(|(other, is_there)| *is_there && *other != wanted);
+        if let Some((other, _)) = given.next() {
             let message = format!("an input of the type `{name}` has no `{other}`");
             let right = [Kind::Raw, Kind::Log, Kind::Vrl].into_iter().find(|kind| kind.key() == other);
             let right = right.map(Kind::name).unwrap_or_default();

@@ -74,16 +74,13 @@ impl<'a> World<'a> {
         transforms.map(|one| one.id.as_str()).collect()
     }
 
-    /// What to name in the place of a source or sink.
+    /// What to name in the place of a source or sink: what it feeds, or any.
     fn beside(&self, id: &str) -> String {
-        let at = self.position(id).unwrap_or_default();
-        let own = self.inputs.get(at).into_iter().flatten().map(|input| input.component.as_str());
         let fed = self.components.iter().zip(self.inputs);
         let fed = fed.filter(|(_, inputs)| inputs.iter().any(|input| input.component == id));
-        let fed = fed.map(|(component, _)| component.id.as_str());
         let all = self.transforms();
-        let mut near: Vec<&str> = own.chain(fed).filter(|id| all.contains(id)).collect();
-        near.dedup();
+        let near = fed.map(|(component, _)| component.id.as_str()).filter(|id| all.contains(id));
+        let near: Vec<&str> = near.collect();
         let near = if near.is_empty() { all } else { near };
         match near.is_empty() {
             true => "name a transform".to_owned(),
