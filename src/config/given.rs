@@ -75,7 +75,7 @@ impl Switch {
     pub fn acknowledges(self) -> Result<(), Invalid> {
         match self.0 {
             Some(false) => {
-                let help = "take it out: a source hears of its records when they are delivered, in any case";
+                let help = "take it out: sinks acknowledge in any case";
                 Err(Invalid::new("acknowledgements", "they can't be turned off").help(help))
             }
             _ => Ok(()),

@@ -296,7 +296,7 @@ fn wrong_common_keys_are_found() {
                 help: did you mean `shutdown_timeout_secs`?
             0.toml:3 api
                 Error: unknown option `api`: not an option of the top level
-                help: the options are `data_dir`, `shutdown_timeout_secs`, `sources`, `transforms`, `sinks`
+                help: the options are `data_dir`, `shutdown_timeout_secs`, `acknowledgements`, `sources`, `transforms`, `sinks`, `tests`
             0.toml:8 inputs
                 Error: unknown option `inputs`: not an option of `demo`
                 help: only transforms and sinks have `inputs`
