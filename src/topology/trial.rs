@@ -289,3 +289,67 @@ impl<'a> Bench<'a> {
         Trace { outputs: self.outputs, passages }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::{Limits, WhenFull};
+    use crate::event::{Demand, Invalid, Origin};
+
+    /// Holds everything until the end, and wants to be called all the time.
+    #[derive(Clone, Default)]
+    struct Holder(Vec<Event>);
+
+    impl Transform for Holder {
+        fn apply(&mut self, batch: &mut Batch, _: &mut Ports) {
+            self.0.append(&mut batch.events);
+            if batch.last {
+                batch.events.append(&mut self.0);
+            }
+        }
+
+        fn wake_at(&self) -> Option<u64> {
+            Some(0)
+        }
+    }
+
+    impl TransformConfig for Holder {
+        fn build(&self) -> Result<Box<dyn Transform>, Invalid> {
+            Ok(Box::new(self.clone()))
+        }
+
+        fn demand(&self, downstream: Demand) -> Demand {
+            downstream
+        }
+    }
+
+    fn node(id: &str, inputs: &[&str]) -> Node<dyn TransformConfig> {
+        let output = |input: &&str| OutputId { component: (*input).to_owned(), port: None };
+        let limits = Limits { events_max: 1, kib_max: 1, when_full: WhenFull::Block };
+        Node {
+            id: id.to_owned(),
+            kind: "holder",
+            inputs: inputs.iter().map(output).collect(),
+            limits,
+            disk: None,
+            config: Box::new(Holder::default()),
+        }
+    }
+
+    #[test]
+    fn each_ends_behind_those_that_feed_it() {
+        let transforms =
+            [node("a", &["b", "c"]), node("b", &["c"]), node("c", &["source"]), node("d", &["source"])];
+        assert_eq!(downstream(&transforms, &["c"]), ["c", "b", "a"]);
+        let insertion = Insertion { at: vec!["c".to_owned()], event: Event::new(Origin::nowhere()) };
+        let mut trial = Trial { insertions: vec![insertion], ..Trial::default() };
+        let output = OutputId { component: "a".to_owned(), port: None };
+        trial.checks.push(Check { from: vec![output.clone()], conditions: Vec::new(), count: Some(2) });
+        let (findings, trace) = trial.run(&transforms).unwrap_or_else(|e| panic!("{e:?}"));
+        assert!(findings.is_empty(), "{findings:?}");
+        assert_eq!(trace.outputs[&output].len(), 2);
+        trial.checks[0].count = Some(1);
+        let (findings, _) = trial.run(&transforms).unwrap_or_else(|e| panic!("{e:?}"));
+        assert!(matches!(findings.as_slice(), [Finding::Count(0, events)] if events.len() == 2));
+    }
+}
