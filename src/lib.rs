@@ -22,6 +22,8 @@ pub mod sinks;
 
 pub mod topology;
 
+pub mod api;
+
 pub mod config;
 
 pub mod cli;

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// The layers, each of which uses only those before it.
-const LAYERS: [&str; 12] = [
+const LAYERS: [&str; 13] = [
     "event",
     "livebook",
     "codec",
@@ -15,6 +15,7 @@ const LAYERS: [&str; 12] = [
     "sources",
     "sinks",
     "topology",
+    "api",
     "config",
     "cli",
 ];

@@ -37,6 +37,8 @@ pub enum Command {
     Init(InitArgs),
     /// Sends dead letters again: events that the receiver of a sink has refused
     Replay(ReplayArgs),
+    /// Reads a log on standard input, and tells which rule of the policy decides about each evaluation, and why
+    Explain(ConfigArgs),
     /// Lists the components, one line each
     List,
     /// Looks at a buffer on disk, or repairs it

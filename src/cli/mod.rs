@@ -2,6 +2,7 @@
 
 mod args;
 mod buffer;
+mod explain;
 mod load;
 mod mask;
 pub mod render;
@@ -42,6 +43,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Test(args)) => test::run(&args),
         Some(Command::Init(args)) => print(preset(args.preset)),
         Some(Command::Replay(args)) => replay::run(&args),
+        Some(Command::Explain(args)) => explain::run(args),
         Some(Command::List) => print(&list()),
         Some(Command::Buffer(command)) => buffer::run(&command),
     }

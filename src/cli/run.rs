@@ -3,13 +3,16 @@
 use super::args::{LogArgs, LogFormat, RunArgs};
 use super::load::{load, variable};
 use super::{EXIT_FAILED, EXIT_REFUSED, complain};
+use crate::api::Api;
 use crate::config::Environment;
 use crate::delivery::Totals;
 use crate::topology::{Outcome, Pipeline, Plan, RunMode};
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::Level;
@@ -48,6 +51,13 @@ pub fn runtime() -> io::Result<Runtime> {
 }
 
 async fn run_plan(plan: &Plan, args: &RunArgs) -> ExitCode {
+    let listener = match listen(plan.api).await {
+        Ok(listener) => listener,
+        Err(why) => {
+            tracing::error!("{why}");
+            return EXIT_FAILED.into();
+        }
+    };
     let pipeline = match Pipeline::start(plan, RunMode { faults_wanted: args.deny_faults, once: args.once }) {
         Ok(pipeline) => pipeline,
         Err(unbuildable) => {
@@ -62,7 +72,19 @@ async fn run_plan(plan: &Plan, args: &RunArgs) -> ExitCode {
             return EXIT_FAILED.into();
         }
     };
-    let outcome = pipeline.finish(stop, abort).await;
+    let api = listener.map(|listener| Api::new(listener, pipeline.status()));
+    let outcome = {
+        let api = async move {
+            match api {
+                Some(api) => api.serve().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            outcome = pipeline.finish(stop, abort) => outcome,
+            never = api => match never {},
+        }
+    };
     if !outcome.reader_gone {
         summarise(plan, &outcome);
     }
@@ -82,6 +104,16 @@ async fn run_plan(plan: &Plan, args: &RunArgs) -> ExitCode {
         tracing::error!("not all could be decoded ({}), and --deny-faults was given", outcome.faults());
     }
     if outcome.is_clean() && !faults { ExitCode::SUCCESS } else { EXIT_FAILED.into() }
+}
+
+/// Opens the door of the API, where there is one.
+async fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>, String> {
+    let Some(address) = address else { return Ok(None) };
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.map_err(|e| format!("can't start: the API can't listen on {address}: {e}"))?;
+    let bound = listener.local_addr().unwrap_or(address);
+    tracing::info!(address = %bound, "API: /health, /ready and /metrics");
+    Ok(Some(listener))
 }
 
 /// The first SIGTERM or SIGINT, and the second.

@@ -1,5 +1,6 @@
 //! Bytes to events: what all codecs have in common.
 
+use super::boot;
 use super::fault::{Fault, FaultKind};
 use super::inner::Inner;
 use super::places::Places;
@@ -264,6 +265,8 @@ pub struct Decoder {
     inner: Inner,
     /// Where a wrapper is named for a codec that has no eye for wrappers of its own.
     named: Option<Lanes>,
+    /// Whether a start-up line is among the lines that came last, or among those that are held.
+    boots: bool,
 }
 
 impl Decoder {
@@ -271,7 +274,7 @@ impl Decoder {
     pub fn new(settings: Settings) -> Decoder {
         let named = settings.unwrap.named().filter(|_| settings.codec != Codec::Livebook);
         let named = named.map(|_| Lanes::new(&settings, 1));
-        Decoder { settings, inner: Inner::new(&settings, 0), named }
+        Decoder { settings, inner: Inner::new(&settings, 0), named, boots: false }
     }
 
     /// Takes over what a decoder knew of the same log before: for a file in the place of one that was rotated away.
@@ -285,6 +288,10 @@ impl Decoder {
 
     /// Decodes the next piece of the stream.
     pub fn decode(&mut self, chunk: Chunk, out: &mut Decoded) {
+        let events = out.events.len();
+        if let Chunk::Lines { bytes, .. } = &chunk {
+            self.boots = boot::may_be_in(bytes) || self.boots && self.held_from().is_some();
+        }
         match chunk {
             Chunk::TooLong { head, offset, len } => {
                 self.inner.interrupt(out);
@@ -312,6 +319,16 @@ impl Decoder {
                 }
             }
         }
+        self.hide_tokens(events, out);
+    }
+
+    /// Takes the token out of Livebook's start-up line. Where only evaluations are wanted, that line goes nowhere.
+    fn hide_tokens(&self, from: usize, out: &mut Decoded) {
+        // In parts, it is no line before it is put together.
+        let may_be_there = self.boots || self.named.is_some() || self.inner.is_wrapped();
+        if may_be_there && self.settings.demand == Demand::Everything {
+            boot::hide_in(out.events.get_mut(from..).unwrap_or_default());
+        }
     }
 
     /// When [`Decoder::silence`] is due although the stream goes on, in milliseconds since 1970.
@@ -334,10 +351,12 @@ impl Decoder {
 
     /// Nothing has come for a while: a record that may be complete is.
     pub fn silence(&mut self, out: &mut Decoded) {
+        let events = out.events.len();
         self.inner.silence(out);
         if let Some(lanes) = &mut self.named {
             lanes.silence(out);
         }
+        self.hide_tokens(events, out);
     }
 
     /// The stream has ended: what is open is complete.
@@ -348,5 +367,6 @@ impl Decoder {
             lanes.complete(out);
         }
         out.sort_from(events, faults);
+        self.hide_tokens(events, out);
     }
 }

@@ -1,5 +1,6 @@
 //! What could not be decoded, as an event of its own: nothing is dropped unseen.
 
+use super::boot;
 use crate::event::json::Json;
 use crate::event::json::string::quote_into;
 use crate::event::{Event, Origin, Place};
@@ -53,6 +54,8 @@ impl Fault {
     pub fn new(kind: FaultKind, detail: String, raw: &[u8], lost: bool, origin: Origin) -> Fault {
         let kept = raw.get(..RAW_BYTES_MAX).unwrap_or(raw);
         let kept = kept.strip_suffix(b"\n").unwrap_or(kept);
+        let hidden = boot::hide(kept);
+        let kept = hidden.as_deref().unwrap_or(kept);
         let truncated = lost || raw.len() > RAW_BYTES_MAX;
         let mut event = Event::new(origin);
         event.set_string(Place::Top, "reason", kind.name().as_bytes());

@@ -74,6 +74,11 @@ impl Inner {
         self.livebook().and_then(Livebook::held_from)
     }
 
+    /// Whether a line was wrapped.
+    pub fn is_wrapped(&self) -> bool {
+        self.livebook().is_some_and(Livebook::is_wrapped)
+    }
+
     /// How many bytes are held, for limits on memory.
     pub fn held_bytes(&self) -> usize {
         self.livebook().map_or(0, Livebook::held_bytes)

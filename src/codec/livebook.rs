@@ -139,6 +139,11 @@ impl Livebook {
         self.open.as_ref().map(|open| open.places.offset_at(0)).into_iter().chain(lanes).min()
     }
 
+    /// Whether a line was wrapped.
+    pub fn is_wrapped(&self) -> bool {
+        self.lanes.is_some()
+    }
+
     /// How many bytes are held: open records, and sources whose twins may come.
     pub fn held_bytes(&self) -> usize {
         let open = self.open.as_ref().map_or(0, |open| open.bytes.len());

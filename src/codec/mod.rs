@@ -1,5 +1,6 @@
 //! Bytes to events and back: framing, decoding, encoding. Pure: it is handed bytes and the time.
 
+mod boot;
 mod compression;
 pub mod decode;
 pub mod encode;

@@ -29,6 +29,7 @@ mod syntax;
 mod tests;
 mod tree;
 mod unit;
+mod unredacted;
 mod written;
 
 pub use diagnostic::{Diagnostic, Place, Severity, Source};
@@ -38,12 +39,14 @@ pub use registry::{BUILTIN, Entry, Registry, SINKS, SOURCES, TRANSFORMS, sink, s
 pub use secret::{is_secret_key, is_slip, is_strategy};
 pub use unit::{Flaw, Shown, Tests};
 
+use crate::net::Address;
 use crate::topology::{Node, Plan};
 use component::{Component, Options, Reader, Role};
 use fault::Fault;
 use graph::{Graph, Scope};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -51,6 +54,9 @@ use tree::Item;
 
 /// How long a shutdown may take where the config does not say.
 const SHUTDOWN_TIMEOUT_SECS_DEFAULT: u32 = 60;
+
+/// Where `[api]` listens unless it says otherwise.
+const API_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8686);
 
 /// A config without errors.
 pub struct Loaded {
@@ -81,7 +87,7 @@ impl Purpose {
         match self {
             Purpose::Run => &[unit::SECTION],
             Purpose::Validate => &[],
-            Purpose::Test => &["sources", "sinks", "data_dir"],
+            Purpose::Test => &["sources", "sinks", "data_dir", "api"],
         }
     }
 }
@@ -173,6 +179,20 @@ struct Top {
     shutdown_timeout_secs: Option<NonZeroU32>,
     #[serde(default)]
     acknowledgements: given::Switch,
+    api: Option<Api>,
+}
+
+/// The options of `[api]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Api {
+    address: Address,
+}
+
+impl Default for Api {
+    fn default() -> Api {
+        Api { address: Address(API_ADDRESS) }
+    }
 }
 
 /// What the files declare.
@@ -238,6 +258,7 @@ impl Collected {
         let read = options::read(top, owner, make, &mut self.diagnostics);
         let read = read.unwrap_or_default();
         self.top.data_dir = self.top.data_dir.take().or(read.data_dir);
+        self.top.api = self.top.api.take().or(read.api);
         self.top.shutdown_timeout_secs = self.top.shutdown_timeout_secs.or(read.shutdown_timeout_secs);
     }
 }
@@ -282,6 +303,7 @@ fn connect(
     let inputs: Vec<_> = (0..components.len()).map(|index| graph.inputs(index)).collect();
     if scope == Scope::Whole {
         written::check(components, &inputs, diagnostics);
+        unredacted::check(components, &inputs, diagnostics);
     }
     inputs
 }
@@ -295,6 +317,7 @@ fn plan(components: Vec<Component>, inputs: Vec<Vec<crate::topology::OutputId>>,
         sinks: Vec::new(),
         shutdown_timeout: Duration::from_secs(shutdown_secs.into()),
         data_dir: top.data_dir,
+        api: top.api.map(|api| api.address.0),
     };
     for (component, inputs) in components.into_iter().zip(inputs) {
         let Component { id, limits, disk, options, .. } = component;

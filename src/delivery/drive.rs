@@ -2,7 +2,7 @@
 
 use super::BoxFuture;
 use super::clock::now_ms;
-use super::meter::Meter;
+use super::meter::{Meter, Trouble};
 use super::queue::{Outlet, Queued};
 use super::rejects::Rejects;
 use super::requests::{Policy, RequestDriver, RequestSink, Shipper};
@@ -71,7 +71,7 @@ impl Work {
             Work::Writing(sink) => {
                 let SinkContext { id, queue, meter, .. } = cx;
                 let blocks = sink.blocks();
-                SinkTask { blocks, run: Box::pin(SinkDriver { id, sink, queue, meter }.run()) }
+                SinkTask { blocks, run: Box::pin(SinkDriver { id, sink, queue, meter, counted: 0 }.run()) }
             }
             Work::Requests(sink, policy) => {
                 let SinkContext { id, queue, meter, rejects } = cx;
@@ -88,6 +88,8 @@ struct SinkDriver {
     sink: Box<dyn Sink>,
     queue: Outlet,
     meter: Arc<Meter>,
+    /// How many of the sink's bytes are counted.
+    counted: u64,
 }
 
 /// What became of one operation, retries included.
@@ -123,6 +125,8 @@ impl SinkDriver {
                 Outcome::Refused => verdicts.fill(Verdict::Rejected),
                 Outcome::Gone => return Ended::ReaderGone,
             }
+            let bytes = self.sink.bytes();
+            self.meter.count_bytes_out(bytes - std::mem::replace(&mut self.counted, bytes));
             for (queued, verdict) in taken.drain(..).zip(verdicts) {
                 let events = queued.batch.events.len() as u64;
                 match verdict {
@@ -170,7 +174,7 @@ impl SinkDriver {
     /// Writes `events`, or flushes where there are none to write, until it works or never will.
     async fn retry(&mut self, events: Option<&[Event]>) -> Outcome {
         let mut backoff = Backoff::new(RETRY_INITIAL, RETRY_MAX);
-        let mut failed = false;
+        let mut trouble: Option<Trouble> = None;
         loop {
             let done = match events {
                 Some(events) => self.sink.write(events).await,
@@ -178,7 +182,7 @@ impl SinkDriver {
             };
             match done {
                 Ok(()) => {
-                    if failed {
+                    if trouble.is_some() {
                         tracing::info!(sink = self.id, "can write again");
                     }
                     return Outcome::Done;
@@ -189,7 +193,11 @@ impl SinkDriver {
                     return Outcome::Refused;
                 }
                 Err(WriteError::Transient(why)) => {
-                    failed = true;
+                    match &trouble {
+                        Some(trouble) => trouble.go_on(&why),
+                        None => trouble = Some(self.meter.trouble(&why)),
+                    }
+                    self.meter.count_retry();
                     let wait = backoff.next_wait();
                     tracing::warn!(
                         sink = self.id,

@@ -4,22 +4,53 @@
 use crate::event::{Drops, Hits, Reason, Verdict};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Counters that only ever grow.
+/// Counters that only ever grow, and how it stands with the component.
 #[derive(Debug, Default)]
 pub struct Meter {
     events_in: AtomicU64,
     events_out: AtomicU64,
     events_rejected: AtomicU64,
     events_buffered: AtomicU64,
+    bytes_buffered: AtomicU64,
     bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    retries: AtomicU64,
+    lag_bytes: AtomicU64,
+    lag_ms: AtomicU64,
     batches_rejected: AtomicU64,
     batches_lost: AtomicU64,
     programs_failed: AtomicU64,
     dropped: Mutex<Drops>,
     faults: Mutex<BTreeMap<String, u64>>,
     hits: Mutex<Hits>,
+    troubles: Mutex<Troubles>,
+}
+
+/// What is under way and fails.
+#[derive(Debug, Default)]
+struct Troubles {
+    count: u32,
+    /// What was said last.
+    why: String,
+}
+
+/// Something that fails and is tried again: until this is dropped, the component can't deliver.
+#[derive(Debug)]
+pub struct Trouble(Arc<Meter>);
+
+impl Drop for Trouble {
+    fn drop(&mut self) {
+        self.0.troubles().count -= 1;
+    }
+}
+
+impl Trouble {
+    /// It has failed again.
+    pub fn go_on(&self, why: &str) {
+        why.clone_into(&mut self.0.troubles().why);
+    }
 }
 
 /// What a [`Meter`] has counted so far.
@@ -33,8 +64,18 @@ pub struct Totals {
     pub events_rejected: u64,
     /// Events that a sink's buffer on disk holds: at the end of a run, for the next one.
     pub events_buffered: u64,
+    /// Bytes that this buffer takes on the disk.
+    pub bytes_buffered: u64,
     /// Bytes that a source has read.
     pub bytes_in: u64,
+    /// Bytes that a sink has encoded and delivered, before any compression.
+    pub bytes_out: u64,
+    /// How often a sink has tried again.
+    pub retries: u64,
+    /// How many bytes of its files a source has not delivered yet.
+    pub lag_bytes: u64,
+    /// For how long the oldest of them has been there, in milliseconds.
+    pub lag_ms: u64,
     /// Batches of a source of which an event was refused for good.
     pub batches_rejected: u64,
     /// Batches of a source of which nobody can say where they are.
@@ -68,6 +109,46 @@ impl Meter {
     /// Says how many events a buffer on disk holds.
     pub fn set_buffered(&self, events: u64) {
         self.events_buffered.store(events, Ordering::Relaxed);
+    }
+
+    /// Says how many bytes it takes.
+    pub fn set_buffered_bytes(&self, bytes: u64) {
+        self.bytes_buffered.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Says how far a source is behind the ends of its files.
+    pub fn set_lag(&self, bytes: u64, ms: u64) {
+        self.lag_bytes.store(bytes, Ordering::Relaxed);
+        self.lag_ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// Counts bytes that were delivered.
+    pub fn count_bytes_out(&self, bytes: u64) {
+        self.bytes_out.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts one more try.
+    pub fn count_retry(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Something has failed and is tried again, until what comes back is dropped.
+    pub fn trouble(self: &Arc<Meter>, why: &str) -> Trouble {
+        let mut troubles = self.troubles();
+        troubles.count += 1;
+        why.clone_into(&mut troubles.why);
+        drop(troubles);
+        Trouble(Arc::clone(self))
+    }
+
+    /// Why the component can't deliver; none where it can.
+    pub fn trouble_now(&self) -> Option<String> {
+        let troubles = self.troubles();
+        (troubles.count > 0).then(|| troubles.why.clone())
+    }
+
+    fn troubles(&self) -> MutexGuard<'_, Troubles> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts bytes that were read.
@@ -120,7 +201,12 @@ impl Meter {
             events_out: self.events_out.load(Ordering::Relaxed),
             events_rejected: self.events_rejected.load(Ordering::Relaxed),
             events_buffered: self.events_buffered.load(Ordering::Relaxed),
+            bytes_buffered: self.bytes_buffered.load(Ordering::Relaxed),
             bytes_in: self.bytes_in.load(Ordering::Relaxed),
+            bytes_out: self.bytes_out.load(Ordering::Relaxed),
+            retries: self.retries.load(Ordering::Relaxed),
+            lag_bytes: self.lag_bytes.load(Ordering::Relaxed),
+            lag_ms: self.lag_ms.load(Ordering::Relaxed),
             batches_rejected: self.batches_rejected.load(Ordering::Relaxed),
             batches_lost: self.batches_lost.load(Ordering::Relaxed),
             programs_failed: self.programs_failed.load(Ordering::Relaxed),

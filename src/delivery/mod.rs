@@ -25,7 +25,7 @@ pub use drive::{Ended, SinkContext, SinkTask, Work};
 pub use emitter::{Emission, Emitter, Receipt};
 pub use intake::{Intake, Told};
 pub use ledger::{Ledger, Noted};
-pub use meter::{Meter, Totals};
+pub use meter::{Meter, Totals, Trouble};
 pub use progress::{Position, Progress};
 pub use queue::{Inlet, Limits, Outlet, Queued, WhenFull, queue};
 pub use rejects::{REJECTED, Rejects};

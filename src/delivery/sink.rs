@@ -19,6 +19,11 @@ pub trait Sink: Send {
     /// [`WriteError::Transient`], it goes on where it stopped.
     fn flush(&mut self) -> BoxFuture<'_, Result<(), WriteError>>;
 
+    /// How many bytes of encoded events it has taken since its start.
+    fn bytes(&self) -> u64 {
+        0
+    }
+
     /// When it wants [`Sink::wake`] to be called, in milliseconds since 1970; before the next batch, where that has
     /// passed.
     fn wake_at(&self) -> Option<u64> {

@@ -47,6 +47,18 @@ impl Batch {
         self.count_dropped(reason, (before - self.events.len()) as u64);
     }
 
+    /// Keeps the events for which `drop_for` gives no reason to drop them, and counts the others by theirs.
+    pub fn sift(&mut self, mut drop_for: impl FnMut(&mut Event) -> Option<Reason>) {
+        let drops = &mut self.drops;
+        self.events.retain_mut(|event| {
+            let reason = drop_for(event);
+            if let Some(reason) = reason {
+                *drops.entry(reason).or_default() += 1;
+            }
+            reason.is_none()
+        });
+    }
+
     /// Counts events that a transform has taken out itself.
     pub fn count_dropped(&mut self, reason: Reason, events: u64) {
         if events > 0 {

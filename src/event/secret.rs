@@ -9,6 +9,11 @@ use std::fmt;
 pub struct Secret(String);
 
 impl Secret {
+    /// A secret that was read from elsewhere.
+    pub fn new(text: &str) -> Secret {
+        Secret(text.to_owned())
+    }
+
     /// The value itself, for whoever it is meant for.
     pub fn reveal(&self) -> &str {
         &self.0

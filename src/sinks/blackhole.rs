@@ -20,6 +20,10 @@ impl SinkConfig for Blackhole {
     fn build(&self) -> Result<Work, Invalid> {
         Ok(Work::writing(*self))
     }
+
+    fn keeps(&self) -> bool {
+        false
+    }
 }
 
 impl Sink for Blackhole {

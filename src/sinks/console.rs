@@ -60,7 +60,7 @@ impl SinkConfig for Console {
         // See https://no-color.org: any value but the empty one asks for none.
         let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let encoder = Encoder::new(&self.encoding, colour)?;
-        Ok(Work::writing(Writer { target: self.target, encoder, encoded: Vec::new(), written: 0 }))
+        Ok(Work::writing(Writer { target: self.target, encoder, encoded: Vec::new(), written: 0, bytes: 0 }))
     }
 }
 
@@ -70,6 +70,8 @@ struct Writer {
     encoded: Vec<u8>,
     /// How much of `encoded` is out: a write that is tried again goes on from here.
     written: usize,
+    /// How much was encoded in all.
+    bytes: u64,
 }
 
 impl Sink for Writer {
@@ -84,6 +86,10 @@ impl Sink for Writer {
     fn flush(&mut self) -> BoxFuture<'_, Result<(), WriteError>> {
         Box::pin(std::future::ready(self.write_out()))
     }
+
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
 }
 
 impl Writer {
@@ -92,9 +98,11 @@ impl Writer {
         if self.encoded.len() >= WRITE_BYTES {
             self.write_out()?;
         }
+        let before = self.encoded.len();
         for event in events {
             self.encoder.encode(event, &mut self.encoded);
         }
+        self.bytes += (self.encoded.len() - before) as u64;
         Ok(())
     }
 

@@ -18,6 +18,11 @@ pub trait SinkConfig: Send + Sync {
         None
     }
 
+    /// Whether anything is left of what it gets.
+    fn keeps(&self) -> bool {
+        true
+    }
+
     /// The names of its ports.
     fn ports(&self) -> Vec<String> {
         Vec::new()

@@ -1,14 +1,18 @@
 //! From plan to running pipeline: wiring, driving, shutdown. Knows no TOML.
 
+mod explain;
 mod plan;
 mod replay;
 mod run;
 mod segment;
+mod status;
 mod trial;
 mod wire;
 
+pub use explain::explaining;
 pub use plan::{Node, OutputId, Plan, QUEUE_KIB_MAX};
 pub use replay::{ReplayError, Replayed, replay};
 pub use run::{Outcome, Pipeline};
+pub use status::{Status, Watched};
 pub use trial::{Check, Finding, Insertion, Passage, Trace, Trial, Unmet, downstream};
 pub use wire::{RunMode, Unbuildable};

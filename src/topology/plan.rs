@@ -5,6 +5,7 @@ use crate::delivery::buffer::Settings;
 use crate::sinks::SinkConfig;
 use crate::sources::SourceConfig;
 use crate::transforms::TransformConfig;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -57,6 +58,8 @@ pub struct Plan {
     pub shutdown_timeout: Duration,
     /// Where checkpoints and what can't be delivered are kept.
     pub data_dir: Option<PathBuf>,
+    /// Where to tell how it goes, by HTTP; none where nobody may ask.
+    pub api: Option<SocketAddr>,
 }
 
 /// Where checkpoints are kept unless `data_dir` says otherwise.

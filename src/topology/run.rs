@@ -1,6 +1,7 @@
 //! Runs a wired pipeline to its end.
 
 use super::plan::Plan;
+use super::status::Status;
 use super::wire::{RunMode, Unbuildable, Wired, wire};
 use crate::delivery::buffer::Cutoff;
 use crate::delivery::{Ended, Meter, Shutdown, ShutdownTrigger, SinkTask, Totals};
@@ -17,6 +18,7 @@ pub struct Pipeline {
     meters: BTreeMap<String, Arc<Meter>>,
     trigger: ShutdownTrigger,
     shutdown_timeout: Duration,
+    status: Arc<Status>,
 }
 
 /// How a task ended.
@@ -85,12 +87,18 @@ impl Pipeline {
                 TaskEnd::Source(id, ended)
             });
         }
-        Ok(Pipeline { tasks, meters, trigger, shutdown_timeout: plan.shutdown_timeout })
+        let status = Arc::new(Status::new(plan, &meters));
+        Ok(Pipeline { tasks, meters, trigger, shutdown_timeout: plan.shutdown_timeout, status })
     }
 
     /// The counters of every component.
     pub fn meters(&self) -> &BTreeMap<String, Arc<Meter>> {
         &self.meters
+    }
+
+    /// What can be seen of it while it runs.
+    pub fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.status)
     }
 
     /// Waits for the end: the sources have finished and everything is drained; or `stop` came, and then it takes as
@@ -115,6 +123,7 @@ impl Pipeline {
                 },
                 () = &mut stop, if !stopping => {
                     stopping = true;
+                    self.status.stop();
                     self.trigger.trigger();
                     deadline.as_mut().reset(tokio::time::Instant::now() + self.shutdown_timeout);
                 }

@@ -142,6 +142,10 @@ impl TransformConfig for MetadataProjection {
         Ok(Box::new(Projector { options: self.clone(), selected: selected.into_iter().collect(), narrows }))
     }
 
+    fn passes_code(&self) -> bool {
+        self.message || self.keys.iter().any(|key| key == "code" || key == "code_base64")
+    }
+
     fn demand(&self, downstream: Demand) -> Demand {
         downstream
     }

@@ -6,6 +6,7 @@
 
 pub mod audit_policy;
 pub mod dedupe;
+mod digest_key;
 pub mod filter;
 pub mod legacy_message;
 pub mod metadata_projection;
@@ -37,6 +38,12 @@ pub trait TransformConfig: Send + Sync {
     /// Makes the transform.
     fn build(&self) -> Result<Box<dyn Transform>, Invalid>;
 
+    /// Makes a transform that puts in the place of each event that this one would decide about one whose `message` says, in
+    /// a line behind `label`, what it decides and why. None where it decides nothing.
+    fn explain(&self, _label: &str) -> Option<Result<Box<dyn Transform>, Invalid>> {
+        None
+    }
+
     /// What is hardly as meant in options that can be built.
     fn warnings(&self) -> Vec<Invalid> {
         Vec::new()
@@ -51,6 +58,11 @@ pub trait TransformConfig: Send + Sync {
     /// I/O: whoever reads the config calls this before anything is built.
     fn take_files(&mut self, _read: &dyn Fn(&Path) -> Result<String, String>) -> Result<(), Invalid> {
         Ok(())
+    }
+
+    /// Whether an evaluation may leave it with its code.
+    fn passes_code(&self) -> bool {
+        true
     }
 
     /// What it can use of its input, where its own consumers can use `downstream`.

@@ -103,6 +103,7 @@ fn the_configs_that_come_with_it_are_valid() {
     for path in paths {
         let run = Run::new(&["validate", "--deny-warnings", "-c", path.to_str().unwrap()]);
         let run = run.env("INGEST_TOKEN", "a").env("SIEM_TOKEN", "b").env("SIEM_URI", "http://localhost/");
+        let run = run.env("AUDIT_DIGEST_KEY", "0123456789abcdef");
         let outcome = run.run();
         assert_eq!(outcome.code, Some(0), "{}: {}", path.display(), outcome.stderr);
         seen += 1;

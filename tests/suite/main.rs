@@ -13,6 +13,7 @@
     reason = "a test may panic, talk, and look at the clock"
 )]
 
+mod api;
 mod cases;
 mod chunks;
 mod config_tests;
@@ -24,6 +25,7 @@ mod dead_letters;
 mod dice;
 mod disk_buffer;
 mod evaluations;
+mod explain;
 mod faults;
 mod file_model;
 mod file_sink;
@@ -56,6 +58,7 @@ mod registry;
 mod schemas;
 mod signals;
 mod simulation;
+mod start_up;
 mod text;
 mod tools;
 mod unwrap;

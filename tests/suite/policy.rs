@@ -30,7 +30,7 @@ fn rules_decide_and_their_hits_are_told() {
         by(4, "app", &["bob"], "secret_code()"),
     ];
     let config = chain("", RULES, "keys = [\"code\"]");
-    let run = Run::new(&[]).config(&config).env("KEY", "not-to-be-seen").stdin(log.concat());
+    let run = Run::new(&[]).config(&config).env("KEY", "not-to-be-seen-ever").stdin(log.concat());
     let outcome = run.run().exits(0);
     let events = outcome.events();
     let codes: Vec<_> = events.iter().map(|event| event["metadata"]["code"].as_str()).collect();
@@ -42,7 +42,37 @@ fn rules_decide_and_their_hits_are_told() {
     let hits = "hits=\"4 (previews 1, robots 1, the rest 2)\"";
     assert!(outcome.stderr.contains(hits), "{}", outcome.stderr);
     assert!(summary.contains("dropped=\"1 (policy 1)\""), "{summary}");
-    assert!(!outcome.stderr.contains("not-to-be-seen"), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("not-to-be-seen-ever"), "{}", outcome.stderr);
+}
+
+#[test]
+fn the_key_of_digests_may_stand_in_a_file() {
+    let config = |key: &str| chain("", &format!("default_level = \"metadata\"\n{key}"), "keys = [\"code\"]");
+    let log = by(1, "default", &["ann"], "1 + 1");
+    let run = |key: &str| Run::new(&[]).config(&config(key)).file("key", "0123456789abcdef0123\n");
+    let from_file = run("digest_key_file = \"key\"").stdin(log.clone()).run().exits(0).events();
+    let written = run("digest_key = \"0123456789abcdef0123\"").stdin(log.clone()).run().exits(0).events();
+    assert_eq!(from_file[0]["metadata"]["code_sha256"], written[0]["metadata"]["code_sha256"]);
+    let refused = run("digest_key_file = \"none\"").stdin(log).run().exits(2);
+    assert!(refused.stderr.contains("`none` can't be read"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_rule_asks_in_vrl() {
+    let rules = "other_events = \"drop\"\n\
+        [[transforms.policy.rules]]\nname = \"deletions\"\nlevel = \"code\"\n\
+        when = 'contains(string!(.metadata.code), \"delete\")'\n\
+        [[transforms.policy.rules]]\nname = \"the rest\"\nlevel = \"metadata\"\n";
+    let without_code = by(3, "default", &["ann"], "x").replace("\"code\":\"x\",", "");
+    let log = [by(1, "default", &["ann"], "Repo.delete(u)"), by(2, "default", &["ann"], "1"), without_code];
+    let config = chain("", rules, "keys = [\"code\"]");
+    let outcome = through(&config, log.concat());
+    let events = outcome.events();
+    assert_eq!(events[0]["metadata"]["code"], "Repo.delete(u)");
+    assert_eq!(events[1]["metadata"]["code_bytes"], 1);
+    assert_eq!(events.len(), 3, "where a rule can't say, the event is kept");
+    assert!(outcome.stderr.contains("hits=\"3 (deletions 2, the rest 1)\""), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("the program of policy has failed"), "{}", outcome.stderr);
 }
 
 #[test]

@@ -35,6 +35,7 @@ fn run(dir: &TempDir, config: &str) -> Outcome {
         .env("LIVEBOOK_LOGS", &of("logs"))
         .env("DOCKER_CONTAINERS", &of("logs"))
         .env("POD_LOGS", &of("logs"))
+        .env("AUDIT_DIGEST_KEY", "0123456789abcdef0123456789abcdef")
         .run()
         .exits(0)
 }
@@ -117,4 +118,56 @@ fn pod_logs_are_put_together() {
     }
     dir.write("logs/default_livebook-0_9c1d/livebook/0.log", &text);
     are_the_two(&run(&dir, "kubernetes.toml").events());
+}
+
+/// An evaluation by users with these emails.
+fn by(at: u32, mode: &str, emails: &[&str], code: &str, more: Value) -> String {
+    let users: Vec<Value> =
+        emails.iter().map(|email| json!({"id": email, "name": "me", "email": email})).collect();
+    let mut metadata = json!({"users": users, "session_mode": mode, "code": code, "event": "code.evaluate"});
+    metadata.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let time = crate::logs::time(at);
+    json!({"message": "Evaluating code", "time": time, "metadata": metadata, "severity": "info"}).to_string()
+        + "\n"
+}
+
+#[test]
+fn a_policy_keeps_what_its_comments_say() {
+    let dir = TempDir::new();
+    let permanent = json!({"app_permanent": true});
+    let (ann, student, robot) = ("ann@example.com", "s1@courses.example.com", "ci-7@robots.example.com");
+    // What is kept of each: code, a digest, or nothing.
+    let table = [
+        (by(1, "default", &[ann], "1 + 1", json!({})), "1 + 1"),
+        (by(2, "app", &[ann], "Prod.Repo.all(User)", permanent.clone()), "Prod.Repo.all(User)"),
+        (by(3, "app", &[ann], "Repo.all(User)", permanent), "none"),
+        (by(4, "default", &[robot], "check()", json!({})), "none"),
+        (by(5, "default", &[robot, ann], "check()", json!({})), "check()"),
+        (by(6, "app", &["bo@oncall.example.com"], "x", json!({})), "x"),
+        (by(7, "default", &[student], "hello()", json!({})), "digest"),
+        (by(8, "default", &[student, ann], "hello()", json!({})), "hello()"),
+        (by(9, "app", &[ann], "IO.puts(1)", json!({})), "digest"),
+        (
+            by(10, "default", &[ann], "login(password: \"hunter2hunter2\")", json!({})),
+            "login(password: \"[REDACTED:password]\")",
+        ),
+        (
+            by(11, "default", &[ann], "login(password: \"postgres\")", json!({})),
+            "login(password: \"postgres\")",
+        ),
+    ];
+    let log: String = table.iter().map(|(line, _)| line.as_str()).collect();
+    dir.write("logs/a.log", &log);
+    let outcome = run(&dir, "policy.toml");
+    let events = written(&dir.path().join("out"));
+    let kept = events.iter().map(|event| match &event["metadata"]["code"] {
+        Value::String(code) => code.as_str(),
+        _ if event["metadata"]["code_sha256"].is_string() => "digest",
+        _ => "nothing",
+    });
+    let expected = table.iter().map(|(_, expected)| *expected).filter(|expected| *expected != "none");
+    assert_eq!(kept.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    assert!(events.iter().all(|event| event["message"].is_null()), "{events:?}");
+    let hits = "courses 1, customer data 1, deployed apps 1, nightly checks 1, on call 1, previews 1";
+    assert!(outcome.stderr.contains(hits), "{}", outcome.stderr);
 }

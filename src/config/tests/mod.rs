@@ -294,9 +294,8 @@ fn wrong_common_keys_are_found() {
             0.toml:2 shutdown_timeout
                 Error: unknown option `shutdown_timeout`: not an option of the top level
                 help: did you mean `shutdown_timeout_secs`?
-            0.toml:3 api
-                Error: unknown option `api`: not an option of the top level
-                help: the options are `data_dir`, `shutdown_timeout_secs`, `acknowledgements`, `sources`, `transforms`, `sinks`, `tests`
+            0.toml:4 "x"
+                Error: invalid value of `api.address`: `x` is no address to listen on: write an IP address and a port, such as `0.0.0.0:8080` or `[::1]:8080`
             0.toml:8 inputs
                 Error: unknown option `inputs`: not an option of `demo`
                 help: only transforms and sinks have `inputs`

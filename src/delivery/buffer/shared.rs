@@ -89,6 +89,19 @@ struct Keeper {
     has_told: bool,
 }
 
+impl State {
+    /// Bytes that all segments take.
+    fn used(&self) -> u64 {
+        OVERHEAD_BYTES + self.segments.iter().map(|one| on_disk(one.len)).sum::<u64>()
+    }
+
+    /// Says how much it holds.
+    fn count(&self, meter: &Meter) {
+        meter.set_buffered(self.events);
+        meter.set_buffered_bytes(self.used());
+    }
+}
+
 impl Shared {
     /// A buffer that holds `segments` with so many events that are not delivered.
     pub fn new(
@@ -99,8 +112,8 @@ impl Shared {
         events: u64,
         meter: Arc<Meter>,
     ) -> Arc<Shared> {
-        meter.set_buffered(events);
         let state = State { segments, marks, events, ..State::default() };
+        state.count(&meter);
         let (to_reader, to_writer) = (Notify::new(), Notify::new());
         let keeper = Mutex::new(Keeper { cursor, has_told: false });
         Arc::new(Shared { folder, state: Mutex::new(state), keeper, meter, to_reader, to_writer })
@@ -112,7 +125,7 @@ impl Shared {
 
     /// Bytes that all segments take, those included that are delivered and not yet deleted.
     pub fn used(&self) -> u64 {
-        OVERHEAD_BYTES + self.state().segments.iter().map(|one| on_disk(one.len)).sum::<u64>()
+        self.state().used()
     }
 
     /// Whether all that was written is delivered.
@@ -144,7 +157,7 @@ impl Shared {
         }
         state.marks.written = mark.next;
         state.events += events;
-        self.meter.set_buffered(state.events);
+        state.count(&self.meter);
         drop(state);
         // Before anybody hears that it is written: what is missing at the end then shows.
         self.keep(false);
@@ -216,7 +229,7 @@ impl Shared {
             state.marks.delivered = up_to;
             state.events = state.events.saturating_sub(events);
         }
-        self.meter.set_buffered(state.events);
+        state.count(&self.meter);
         drop(state);
         self.to_reader.notify_one();
     }

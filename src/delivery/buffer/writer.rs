@@ -175,9 +175,14 @@ impl Writer {
     /// Tries until it works. An error says that it was given up, since the run ends.
     async fn retry(&mut self, work: fn(&mut Log) -> Result<(), Trouble>) -> Result<(), String> {
         let mut backoff = Backoff::new(RETRY_INITIAL, RETRY_MAX);
-        let mut failed = false;
+        let mut failing = None;
         while let Err(Trouble(why)) = work(&mut self.log) {
-            failed = true;
+            let what = format!("its buffer on disk can't be written to: {why}");
+            match &failing {
+                None => failing = Some(self.meter.trouble(&what)),
+                Some(trouble) => trouble.go_on(&what),
+            }
+            self.meter.count_retry();
             let wait = backoff.next_wait();
             let retry_in_ms = wait.as_millis() as u64;
             tracing::warn!(sink = self.id, retry_in_ms, "can't write to the buffer on disk: {why}");
@@ -186,7 +191,7 @@ impl Writer {
                 () = &mut self.cutoff => return Err(given_up("it can't be written to")),
             }
         }
-        if failed {
+        if failing.is_some() {
             tracing::info!(sink = self.id, "can write to the buffer on disk again");
         }
         if self.is_full && self.shared.used() < self.settings.max_size_bytes / 2 {

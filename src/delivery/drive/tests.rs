@@ -69,7 +69,7 @@ fn driven(sizes: &[usize], failures: u32) -> Vec<String> {
         }
         drop(inlet);
         let sink = Box::new(Diarist { diary: Arc::clone(&diary), failures });
-        let driver = SinkDriver { id: "out".into(), sink, queue, meter: Arc::default() };
+        let driver = SinkDriver { id: "out".into(), sink, queue, meter: Arc::default(), counted: 0 };
         assert_eq!(driver.run().await, Ended::Drained);
     });
     let mut lines = diary.lock().unwrap().clone();
@@ -103,7 +103,7 @@ fn a_sink_is_woken_while_nothing_comes() {
     runtime.block_on(async {
         let (inlet, queue) = queue(limits, Arc::default());
         let sink = Box::new(Diarist { diary: Arc::clone(&diary), failures: 0 });
-        let driver = SinkDriver { id: "out".into(), sink, queue, meter: Arc::default() };
+        let driver = SinkDriver { id: "out".into(), sink, queue, meter: Arc::default(), counted: 0 };
         let running = driver.run();
         tokio::pin!(running);
         while !diary.lock().unwrap().contains(&"wake".to_owned()) {

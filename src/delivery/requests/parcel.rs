@@ -96,11 +96,20 @@ impl Parcel {
         self.events.get(range.clone()).unwrap_or_default()
     }
 
+    /// Where the encoded form of the event at `index` begins.
+    fn end_before(&self, index: usize) -> usize {
+        index.checked_sub(1).and_then(|at| self.ends.get(at)).copied().unwrap_or(0)
+    }
+
+    /// The encoded form of the events of `range`.
+    pub fn encoded(&self, range: &Range<usize>) -> &[u8] {
+        self.encoded.get(self.end_before(range.start)..self.end_before(range.end)).unwrap_or_default()
+    }
+
     /// A request of the events of `range`.
     pub fn request(&self, range: &Range<usize>) -> Request<'_> {
-        let before = |index: usize| index.checked_sub(1).and_then(|at| self.ends.get(at)).copied();
-        let start = before(range.start).unwrap_or(0);
-        let encoded = self.encoded.get(start..before(range.end).unwrap_or(0)).unwrap_or_default();
+        let encoded = self.encoded(range);
+        let start = self.end_before(range.start);
         let ends = self.ends.get(range.clone()).unwrap_or_default();
         Request { encoded, ends, start, key: key(self.events(range), encoded) }
     }

@@ -3,7 +3,7 @@
 
 use super::parcel::Parcel;
 use super::{Failure, Policy, RequestSink, SendError};
-use crate::delivery::meter::Meter;
+use crate::delivery::meter::{Meter, Trouble};
 use crate::delivery::rejects::Rejects;
 use crate::delivery::retry::Backoff;
 use crate::event::Refusal;
@@ -40,7 +40,10 @@ impl Shipper {
         let mut rejected = 0;
         while let Some(range) = todo.pop() {
             match self.send(&parcel, &range).await {
-                Ok(()) => self.meter.count_out(range.len() as u64),
+                Ok(()) => {
+                    self.meter.count_out(range.len() as u64);
+                    self.meter.count_bytes_out(parcel.encoded(&range).len() as u64);
+                }
                 Err(Verdict::Refused(failure)) if range.len() > 1 => {
                     if range.len() == parcel.len() {
                         let Failure { why, .. } = &failure;
@@ -78,6 +81,7 @@ impl Shipper {
         let request = parcel.request(range);
         let mut backoff = Backoff::new(backoff_initial, backoff_max);
         let mut failures = 0;
+        let mut trouble: Option<Trouble> = None;
         loop {
             let (failure, is_setup) = match self.sink.send(request.clone()).await {
                 Ok(()) => {
@@ -100,6 +104,11 @@ impl Shipper {
                 wait = after.min(RETRY_AFTER_MAX) + wait.min(backoff_initial);
             }
             let (why, retry_in_ms) = (failure.why, wait.as_millis() as u64);
+            match &trouble {
+                Some(trouble) => trouble.go_on(&why),
+                None => trouble = Some(self.meter.trouble(&why)),
+            }
+            self.meter.count_retry();
             if is_setup {
                 tracing::error!(
                     sink = self.id,

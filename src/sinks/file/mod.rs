@@ -245,6 +245,7 @@ impl SinkConfig for File {
             targets: BTreeMap::new(),
             path: String::new(),
             is_started: false,
+            bytes: 0,
         }))
     }
 }
@@ -261,6 +262,8 @@ struct Files {
     /// The path of the last event.
     path: String,
     is_started: bool,
+    /// How much was encoded in all.
+    bytes: u64,
 }
 
 impl Sink for Files {
@@ -276,6 +279,10 @@ impl Sink for Files {
     fn flush(&mut self) -> BoxFuture<'_, Result<(), WriteError>> {
         let flushed = self.write_out();
         Box::pin(ready(flushed.map_err(|Trouble(why)| WriteError::Transient(why))))
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     fn wake_at(&self) -> Option<u64> {
@@ -322,7 +329,7 @@ impl Files {
                 self.targets.entry(path.to_owned()).or_insert_with(|| Target::new(PathBuf::from(path)));
             target.used_ms = now_ms;
             for event in events {
-                target.push(event, &self.encoder, &self.manner);
+                self.bytes += target.push(event, &self.encoder, &self.manner);
             }
             return;
         }
@@ -335,7 +342,7 @@ impl Files {
                 }
             };
             target.used_ms = now_ms;
-            target.push(event, &self.encoder, &self.manner);
+            self.bytes += target.push(event, &self.encoder, &self.manner);
         }
     }
 

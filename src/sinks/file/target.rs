@@ -63,12 +63,14 @@ impl Target {
     }
 
     /// Takes a record.
-    pub fn push(&mut self, event: &Event, encoder: &Encoder, manner: &Manner) {
+    pub fn push(&mut self, event: &Event, encoder: &Encoder, manner: &Manner) -> u64 {
+        let before = self.pending.len();
         encoder.encode(event, &mut self.pending);
         if manner.rotation.is_on() {
             let received_ms = event.origin().received_ms();
             self.records.push(Record { end: self.pending.len(), received_ms });
         }
+        (self.pending.len() - before) as u64
     }
 
     /// Whether records wait to be written.

@@ -40,6 +40,7 @@ mod checkpoints;
 mod discover;
 mod hand_on;
 mod input;
+mod lag;
 mod mark;
 mod reader;
 mod scan;

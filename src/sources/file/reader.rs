@@ -12,7 +12,7 @@ use super::{FileSource, Piece, Stop};
 use crate::codec::framing::Buffers;
 use crate::codec::sieve::Sieve;
 use crate::codec::{FaultKind, Settings};
-use crate::delivery::{SourceContext, clock};
+use crate::delivery::{Meter, SourceContext, clock};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -65,6 +65,7 @@ pub struct Reader {
     pieces: Sender<Piece>,
     runtime: Handle,
     stop: Arc<Stop>,
+    meter: Arc<Meter>,
 }
 
 impl Reader {
@@ -102,6 +103,7 @@ impl Reader {
             pieces,
             runtime: Handle::current(),
             stop,
+            meter: Arc::clone(&cx.meter),
         }
     }
 
@@ -419,6 +421,18 @@ impl Reader {
             return;
         }
         self.try_save();
+        self.measure(now);
+    }
+
+    /// Says how far the delivery is behind the ends of the files.
+    fn measure(&mut self, now: Instant) {
+        let (mut bytes, mut time) = (0, Duration::ZERO);
+        for file in self.files.values_mut().filter(|file| file.is_there()) {
+            let (more, longer) = file.behind(now);
+            bytes += more;
+            time = time.max(longer);
+        }
+        self.meter.set_lag(bytes, time.as_millis() as u64);
     }
 
     fn try_save(&mut self) {

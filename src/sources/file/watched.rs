@@ -3,6 +3,7 @@
 use super::checkpoints::Checkpoint;
 use super::discover::Found;
 use super::input::{Input, Place};
+use super::lag::Lag;
 use super::mark::{Mark, TAIL_BYTES};
 use super::tail::Tail;
 use crate::delivery::{Position, Progress};
@@ -69,6 +70,7 @@ pub struct Watched {
     mark: Mark,
     /// What was last said of what is wrong with it.
     pub trouble: String,
+    lag: Lag,
 }
 
 impl Watched {
@@ -97,7 +99,18 @@ impl Watched {
             wait: LOOK_MIN,
             mark: checkpoint.map_or_else(Mark::default, |checkpoint| checkpoint.tail),
             trouble: String::new(),
+            lag: Lag::default(),
         }
+    }
+
+    /// How many bytes of it are not delivered, and for how long the oldest of them has been there. Of a packed file the
+    /// position counts unpacked bytes, so nothing is known before it is done.
+    pub fn behind(&mut self, now: Instant) -> (u64, Duration) {
+        if self.input.as_ref().is_some_and(Input::is_packed) || self.phase == Phase::Done {
+            return (0, Duration::ZERO);
+        }
+        let delivered = self.progress.position().delivered;
+        self.lag.look(now, self.len.max(self.tail.offset()), delivered)
     }
 
     /// Whether there is a file.

@@ -64,26 +64,11 @@ use super::{SourceConfig, Task};
 use crate::codec::{Decoding, RecordBytes, Settings};
 use crate::delivery::SourceContext;
 use crate::event::Invalid;
-use crate::net::Auth;
+use crate::net::{Address, Auth};
 use serde::Deserialize;
-use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 use tls::Tls;
-
-/// Where to listen.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Address(SocketAddr);
-
-impl TryFrom<String> for Address {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Address, String> {
-        let example = "write an IP address and a port, such as `0.0.0.0:8080` or `[::1]:8080`";
-        text.parse().map(Address).map_err(|_| format!("`{text}` is no address to listen on: {example}"))
-    }
-}
 
 /// A time in seconds, one or more.
 #[derive(Clone, Copy, Debug, Deserialize)]

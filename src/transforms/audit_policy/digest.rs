@@ -2,7 +2,7 @@
 
 use crate::event::json::Json;
 use crate::event::json::string::quote_into;
-use crate::event::{Event, Place, Secret};
+use crate::event::{Event, Place};
 use crate::livebook::MESSAGE;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,10 +22,8 @@ pub struct Digester {
 }
 
 impl Digester {
-    /// With `key`, nobody without it can find out by trying which code it was.
-    pub fn new(key: Option<&Secret>) -> Digester {
-        // A key of any length will do for HMAC.
-        let keyed = key.and_then(|key| Hmac::new_from_slice(key.reveal().as_bytes()).ok());
+    /// With a key, nobody without it can find out by trying which code it was.
+    pub fn new(keyed: Option<Hmac<Sha256>>) -> Digester {
         Digester { keyed }
     }
 

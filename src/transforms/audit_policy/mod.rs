@@ -9,7 +9,8 @@
 //! | `rules` | a list of rules, of which the first one that fits decides; with any, Livebook's own policy no longer does | none |
 //! | `default_level` | what no rule decides: `none` drops it, `metadata` keeps who and when with `code_sha256` and `code_bytes` in the place of the code, `code` keeps all | `code` |
 //! | `other_events` | events that are no evaluation and fit no rule: `drop` or `pass` | `drop` |
-//! | `digest_key` | a key that makes `code_sha256` an HMAC: without it, short code can be found out by trying | none |
+//! | `digest_key` | a key that makes `code_sha256` an HMAC: without it, short code can be found out by trying; 16 bytes or more | none |
+//! | `digest_key_file` | a file that holds the key, on one line | none |
 //!
 //! A rule has a `level` and any of these, all of which have to hold:
 //!
@@ -19,6 +20,10 @@
 //! | `rules.users` | those who were connected fit one of these patterns (`*`, `?`, `[…]`) by id, name or email, in upper or lower case. Each of them may be the one who pressed the key, so for `level = "code"` one who fits is enough; for `metadata` and `none` all have to, and the log has to have lost none |
 //! | `rules.app_permanent` | the app is a deployed one (`true`), or is not, or nothing is known of it (`false`) |
 //! | `rules.events` | `metadata.event` fits one of these patterns. Only a rule with this condition decides about events that are no evaluation |
+//! | `rules.when` | a condition in VRL is true, as in `when = 'contains(string!(.metadata.code), "Repo.delete")'` |
+//!
+//! A `when` that fails (`!` on a member that is not there) is neither true nor false: of its rule and of what is decided
+//! without it, that counts which keeps more. It is counted as a program that failed.
 //!
 //! `name` is what the hits of a rule are counted by, in a line at the end of a run. **A name is what users call
 //! themselves:** rules that keep less should go by ids and emails that somebody vouches for.
@@ -30,7 +35,7 @@
 //! [transforms.policy]
 //! type = "audit_policy"
 //! inputs = ["parse"]
-//! digest_key = "${AUDIT_DIGEST_KEY:-changeme}"
+//! digest_key = "${AUDIT_DIGEST_KEY:-only-for-trying-things-out}"
 //!
 //! [[transforms.policy.rules]]
 //! name = "administrators"
@@ -45,24 +50,27 @@
 //! ```
 
 mod digest;
+mod explain;
 mod rules;
 #[cfg(test)]
 mod tests;
 
 pub use rules::{Mode, Rule};
 
-use super::{Ports, Transform, TransformConfig};
+use super::{Ports, Transform, TransformConfig, digest_key};
 use crate::event::{Batch, Demand, Event, Invalid, Place, Secret};
 use crate::livebook::EVALUATE;
 use digest::Digester;
-use rules::Condition;
+use rules::{Answer, Condition};
 use serde::Deserialize;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// How much of an evaluation is recorded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
+    // In the order of how much they keep.
     /// Nothing: it is dropped.
     None,
     /// Who and when, and a digest in the place of the code.
@@ -95,27 +103,55 @@ pub struct AuditPolicy {
     pub other_events: OtherEvents,
     /// A key for digests.
     pub digest_key: Option<Secret>,
+    /// A file that holds the key.
+    pub digest_key_file: Option<PathBuf>,
+    /// What stands in it.
+    #[serde(skip)]
+    file_key: Option<Secret>,
+}
+
+impl AuditPolicy {
+    fn policy(&self) -> Result<Policy, Invalid> {
+        let file = self.digest_key_file.as_deref();
+        let key = digest_key::keyed(self.digest_key.as_ref(), file, self.file_key.as_ref())?;
+        let rules = rules::compile(&self.rules)?;
+        Ok(Policy {
+            rules: rules.into_iter().map(|rule| (Arc::from(rule.name.as_str()), rule)).collect(),
+            default_level: self.default_level,
+            other_events: self.other_events,
+            digester: Digester::new(key),
+        })
+    }
 }
 
 impl TransformConfig for AuditPolicy {
     fn build(&self) -> Result<Box<dyn Transform>, Invalid> {
-        if self.digest_key.as_ref().is_some_and(|key| key.reveal().is_empty()) {
-            return Err(Invalid::new("digest_key", "an empty key is none").help("leave it out, or set it"));
-        }
-        let rules = rules::compile(&self.rules)?;
-        let for_others = rules.iter().any(Condition::is_for_others);
-        Ok(Box::new(Policy {
-            rules: rules.into_iter().map(|rule| (Arc::from(rule.name.as_str()), rule)).collect(),
-            default_level: self.default_level,
-            other_events: self.other_events,
-            for_others,
-            digester: Digester::new(self.digest_key.as_ref()),
-        }))
+        Ok(Box::new(self.policy()?))
+    }
+
+    fn explain(&self, label: &str) -> Option<Result<Box<dyn Transform>, Invalid>> {
+        Some(self.policy().map(|policy| explain::explainer(policy, label)))
+    }
+
+    fn take_files(&mut self, read: &dyn Fn(&Path) -> Result<String, String>) -> Result<(), Invalid> {
+        self.file_key = digest_key::read(self.digest_key_file.as_deref(), read)?;
+        Ok(())
+    }
+
+    fn warnings(&self) -> Vec<Invalid> {
+        let rules = rules::compile(&self.rules).unwrap_or_default();
+        rules.iter().flat_map(|rule| rule.warnings().to_vec()).collect()
+    }
+
+    fn passes_code(&self) -> bool {
+        // Without rules, Livebook's own policy keeps all of most.
+        self.rules.is_empty()
+            || self.default_level == Level::Code
+            || self.rules.iter().any(|rule| rule.level == Level::Code)
     }
 
     fn demand(&self, downstream: Demand) -> Demand {
-        let keeps_others = rules::compile(&self.rules)
-            .is_ok_and(|rules| rules.iter().any(|rule| rule.is_for_others() && rule.level != Level::None));
+        let keeps_others = self.rules.iter().any(|rule| rule.is_for_others() && rule.level != Level::None);
         match self.other_events {
             OtherEvents::Drop if !keeps_others => downstream.min(Demand::Evaluations),
             OtherEvents::Drop | OtherEvents::Pass => downstream,
@@ -128,63 +164,96 @@ struct Policy {
     rules: Vec<(Arc<str>, Condition)>,
     default_level: Level,
     other_events: OtherEvents,
-    /// Whether a rule may decide about events that are no evaluation.
-    for_others: bool,
     digester: Digester,
 }
 
 /// What decided about an event.
-enum Decision {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    /// The rule with this number.
     Rule(usize),
-    BuiltIn(Level),
+    BuiltIn,
     Default,
+    /// It is no evaluation, and no rule asked for it.
     Other,
+}
+
+/// What is decided about an event.
+struct Decision {
+    by: By,
+    /// None where other events pass as they are.
+    level: Option<Level>,
+    /// Rules that could not say whether they hold.
+    failed: u64,
 }
 
 impl Transform for Policy {
     fn apply(&mut self, batch: &mut Batch, _: &mut Ports) {
-        let mut hits = vec![0; self.rules.len()];
-        if self.other_events == OtherEvents::Drop {
-            // Where no rule asks about them, other events leave by one cheap look.
-            let is_asked_for =
-                |event: &Event| self.for_others && !matches!(self.decide(event), Decision::Other);
-            batch.retain("other_event", |event| is_evaluation(event) || is_asked_for(event));
-        }
-        batch.retain("policy", |event| {
-            let level = match self.decide(event) {
-                Decision::Rule(at) => {
-                    if let Some(hits) = hits.get_mut(at) {
-                        *hits += 1;
-                    }
-                    self.rules.get(at).map_or(self.default_level, |(_, rule)| rule.level)
-                }
-                Decision::BuiltIn(level) => level,
-                Decision::Default => self.default_level,
-                Decision::Other => return true,
-            };
-            if level == Level::Metadata {
-                self.digester.put(event);
+        let (mut hits, mut failed) = (vec![0; self.rules.len()], 0);
+        batch.sift(|event| {
+            let decision = self.decide(event, |_, _| {});
+            failed += decision.failed;
+            if let By::Rule(at) = decision.by
+                && let Some(hits) = hits.get_mut(at)
+            {
+                *hits += 1;
             }
-            level != Level::None
+            match (decision.level, decision.by) {
+                (Some(Level::None), By::Other) => Some("other_event"),
+                (Some(Level::None), _) => Some("policy"),
+                (Some(Level::Metadata), _) => {
+                    self.digester.put(event);
+                    None
+                }
+                (Some(Level::Code) | None, _) => None,
+            }
         });
         for ((name, _), hits) in self.rules.iter().zip(hits) {
             batch.count_hits(name, hits);
         }
+        batch.count_failed(failed);
     }
 }
 
 impl Policy {
-    fn decide(&self, event: &Event) -> Decision {
+    /// Asks the rules, and tells `heard` what each of them says.
+    fn decide(&mut self, event: &Event, mut heard: impl FnMut(usize, Answer)) -> Decision {
         let is_evaluation = is_evaluation(event);
-        let asked = |rule: &Condition| is_evaluation || rule.is_for_others();
-        if let Some(at) = self.rules.iter().position(|(_, rule)| asked(rule) && rule.holds(event)) {
-            return Decision::Rule(at);
+        // Of a rule that can't say whether it holds, and of what is decided without it, that counts which keeps more.
+        let mut undecided: Option<(Level, By)> = None;
+        let mut failed = 0;
+        let mut decided = None;
+        for (at, (_, rule)) in self.rules.iter_mut().enumerate() {
+            if !is_evaluation && !rule.is_for_others() {
+                continue;
+            }
+            let answer = rule.ask(event);
+            heard(at, answer);
+            match answer {
+                Answer::No(_) => {}
+                Answer::Yes => {
+                    decided = Some((rule.level, By::Rule(at)));
+                    break;
+                }
+                Answer::Failed => {
+                    failed += 1;
+                    if undecided.is_none_or(|(level, _)| level < rule.level) {
+                        undecided = Some((rule.level, By::Rule(at)));
+                    }
+                }
+            }
         }
-        if !is_evaluation {
-            return Decision::Other;
-        }
-        let built_in = if self.rules.is_empty() { built_in(event) } else { None };
-        built_in.map_or(Decision::Default, Decision::BuiltIn)
+        let built_in = || built_in(event).filter(|_| self.rules.is_empty()).map(|level| (level, By::BuiltIn));
+        let (level, by) = match decided {
+            Some(decided) => decided,
+            None if is_evaluation => built_in().unwrap_or((self.default_level, By::Default)),
+            None if self.other_events == OtherEvents::Pass => {
+                return Decision { by: By::Other, level: None, failed };
+            }
+            None => (Level::None, By::Other),
+        };
+        let (level, by) = undecided.filter(|(kept, _)| *kept > level).unwrap_or((level, by));
+        Decision { by, level: Some(level), failed }
     }
 }
 

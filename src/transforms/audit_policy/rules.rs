@@ -3,6 +3,7 @@
 use super::Level;
 use crate::event::json::Json;
 use crate::event::{Event, Invalid, Place};
+use crate::language::{ConditionOption, Holds};
 use crate::livebook::EVALUATE;
 use glob::{MatchOptions, Pattern};
 use serde::Deserialize;
@@ -56,18 +57,38 @@ pub struct Rule {
     pub events: Option<Vec<String>>,
     /// A condition in VRL.
     #[serde(default)]
-    pub when: Option<String>,
+    pub when: Option<ConditionOption>,
+}
+
+impl Rule {
+    /// Whether it can hold of events that are no evaluation.
+    pub fn is_for_others(&self) -> bool {
+        self.events.as_ref().is_some_and(|events| !events.iter().all(|pattern| pattern == EVALUATE))
+    }
 }
 
 /// A rule, ready to be asked.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Condition {
     pub name: String,
     pub level: Level,
+    is_for_others: bool,
     modes: Option<Vec<Mode>>,
     users: Option<Vec<Pattern>>,
     app_permanent: Option<bool>,
     events: Option<Vec<Pattern>>,
+    when: Option<crate::language::Condition>,
+}
+
+/// What a rule says of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It decides.
+    Yes,
+    /// It does not, because of this condition.
+    No(&'static str),
+    /// Its `when` has failed, so it can't say.
+    Failed,
 }
 
 /// What is known of a user, to be compared.
@@ -98,10 +119,6 @@ pub fn compile(rules: &[Rule]) -> Result<Vec<Condition>, Invalid> {
     let mut compiled: Vec<Condition> = Vec::with_capacity(rules.len());
     for (at, rule) in rules.iter().enumerate() {
         let key = |member: &str| format!("rules[{at}].{member}");
-        if rule.when.is_some() {
-            let help = "use the other conditions; VRL will come with the transform `remap`";
-            return Err(Invalid::new(&key("when"), "conditions in VRL are not there yet").help(help));
-        }
         if rule.session_modes.as_ref().is_some_and(Vec::is_empty) {
             return Err(nothing(&key("session_modes")));
         }
@@ -118,10 +135,12 @@ pub fn compile(rules: &[Rule]) -> Result<Vec<Condition>, Invalid> {
         compiled.push(Condition {
             name,
             level: rule.level,
+            is_for_others: rule.is_for_others(),
             modes: rule.session_modes.clone(),
             users: patterns(rule.users.as_deref(), &key("users"))?,
             app_permanent: rule.app_permanent,
             events: patterns(rule.events.as_deref(), &key("events"))?,
+            when: rule.when.as_ref().map(|when| when.build(&key("when"))).transpose()?,
         });
     }
     Ok(compiled)
@@ -148,33 +167,66 @@ fn nothing(key: &str) -> Invalid {
 impl Condition {
     /// Whether it holds of everything.
     fn is_always(&self) -> bool {
-        let Condition { modes, users, app_permanent, events, .. } = self;
-        modes.is_none() && users.is_none() && app_permanent.is_none() && events.is_none()
+        self.conditions().is_empty()
     }
 
     /// Whether it can hold of events that are no evaluation.
     pub fn is_for_others(&self) -> bool {
-        self.events.as_ref().is_some_and(|events| !events.iter().all(|pattern| pattern.as_str() == EVALUATE))
+        self.is_for_others
+    }
+
+    /// What is hardly as meant.
+    pub fn warnings(&self) -> &[Invalid] {
+        self.when.as_ref().map_or(&[], |when| when.warnings())
     }
 
     /// Whether it decides about `event`.
-    pub fn holds(&self, event: &Event) -> bool {
+    pub fn ask(&mut self, event: &Event) -> Answer {
         let text = |name| event.get(Place::Metadata, name).and_then(Json::string);
         let mode_fits = self.modes.as_ref().is_none_or(|modes| {
             let mode = event.get(Place::Metadata, "session_mode");
             mode.is_some_and(|mode| modes.iter().any(|known| mode.is(known.name())))
         });
+        if !mode_fits {
+            return Answer::No("session_modes");
+        }
         let permanent_fits = self.app_permanent.is_none_or(|wanted| {
             let flag = event.get(Place::Metadata, "app_permanent");
             flag.is_some_and(|flag| flag.text() == b"true") == wanted
         });
+        if !permanent_fits {
+            return Answer::No("app_permanent");
+        }
         let event_fits = self.events.as_ref().is_none_or(|patterns| {
             let name = text("event");
             let name = name.as_deref().map(String::from_utf8_lossy);
             name.is_some_and(|name| patterns.iter().any(|pattern| pattern.matches_with(&name, OPTIONS)))
         });
-        // The dearest question comes last.
-        mode_fits && permanent_fits && event_fits && self.users_fit(event)
+        if !event_fits {
+            return Answer::No("events");
+        }
+        // The dearest questions come last.
+        if !self.users_fit(event) {
+            return Answer::No("users");
+        }
+        match self.when.as_mut().map(|when| when.holds(event)) {
+            None | Some(Holds::Yes) => Answer::Yes,
+            Some(Holds::No) => Answer::No("when"),
+            Some(Holds::Failed) => Answer::Failed,
+        }
+    }
+
+    /// The names of its conditions.
+    pub fn conditions(&self) -> Vec<&'static str> {
+        let Condition { modes, users, app_permanent, events, when, .. } = self;
+        let all = [
+            ("session_modes", modes.is_some()),
+            ("app_permanent", app_permanent.is_some()),
+            ("events", events.is_some()),
+            ("users", users.is_some()),
+            ("when", when.is_some()),
+        ];
+        all.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name).collect()
     }
 
     /// Whether those who were connected fit. Each of them may be the one who pressed the key: a rule that keeps all asks

@@ -98,10 +98,41 @@ fn a_rule_decides_where_all_its_conditions_hold() {
         ("users = [\"ann\"]", "default", ANN, ",\"users_incomplete\":true", "no rule"),
         ("users = [\"ann\"]\nsession_modes = [\"app\"]", "default", ANN, "", "no rule"),
         ("users = [\"ann\"]\nsession_modes = [\"app\"]", "app", ANN, "", "dropped"),
+        ("when = '.metadata.code == \"1\"'", "app", ANN, "", "dropped"),
+        ("when = '.metadata.code == \"2\"'", "app", ANN, "", "no rule"),
+        ("when = { type = \"vrl\", source = 'exists(.metadata.users)' }", "app", ANN, "", "dropped"),
+        ("when = 'true'\nsession_modes = [\"app\"]", "default", ANN, "", "no rule"),
     ] {
         let event = evaluation(mode, users, more);
         assert_eq!(decided(&format!("{none}{conditions}"), &event), decision, "{conditions}: {event}");
     }
+}
+
+#[test]
+fn a_condition_that_fails_never_keeps_less() {
+    let fails = "when = 'int!(.metadata.code) == 1'\n";
+    let rule = |level: &str, more: &str| format!("[[rules]]\nlevel = \"{level}\"\n{more}");
+    let event = evaluation("default", ANN, "");
+    for (first, second, decision) in [
+        ("none", "none", "dropped"),
+        ("none", "metadata", "digest"),
+        ("none", "code", "kept"),
+        ("metadata", "none", "digest"),
+        ("metadata", "code", "kept"),
+        ("code", "none", "kept"),
+        ("code", "metadata", "kept"),
+    ] {
+        let options = rule(first, fails) + &rule(second, "");
+        let (kept, ..) = apply(&options, &[&event]);
+        let decided = match kept.as_slice() {
+            [] => "dropped",
+            [kept] if kept.contains("code_sha256") => "digest",
+            _ => "kept",
+        };
+        assert_eq!(decided, decision, "{first}, then {second}");
+    }
+    let (kept, _, hits) = apply(&rule("code", fails), &[&event]);
+    assert_eq!((kept.len(), hits), (1, vec![]), "the default keeps as much without it");
 }
 
 #[test]
@@ -183,16 +214,14 @@ fn a_short_code_is_not_looked_for_inside_of_other_members() {
 
 #[test]
 fn with_a_key_the_digest_is_an_hmac() {
-    // The second test case of RFC 4231.
-    let event = r#"{"metadata":{"event":"code.evaluate","code":"what do ya want for nothing?"}}"#;
-    let (kept, ..) = apply("default_level = \"metadata\"\ndigest_key = \"Jefe\"", &[event]);
-    assert!(
-        kept[0].contains("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"),
-        "{}",
-        kept[0]
-    );
-    let options: AuditPolicy = toml::from_str("digest_key = \"Jefe\"").unwrap();
-    assert!(!format!("{options:?}").contains("Jefe"));
+    // The first test case of RFC 4231.
+    let event = r#"{"metadata":{"event":"code.evaluate","code":"Hi There"}}"#;
+    let key = "\\u000b".repeat(20);
+    let (kept, ..) = apply(&format!("default_level = \"metadata\"\ndigest_key = \"{key}\""), &[event]);
+    let hmac = "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7";
+    assert!(kept[0].contains(hmac), "{}", kept[0]);
+    let options: AuditPolicy = toml::from_str("digest_key = \"not-to-be-seen-at-all\"").unwrap();
+    assert!(!format!("{options:?}").contains("not-to-be"));
 }
 
 #[test]
@@ -202,13 +231,15 @@ fn what_can_not_be_a_rule_is_told() {
         ("[[rules]]\nlevel = \"none\"\nevents = []", "rules[0].events"),
         ("[[rules]]\nlevel = \"none\"\nsession_modes = []", "rules[0].session_modes"),
         ("[[rules]]\nlevel = \"none\"\nusers = [\"a\", \"[\"]", "rules[0].users[1]"),
-        ("[[rules]]\nlevel = \"none\"\nwhen = \"true\"", "rules[0].when"),
+        ("[[rules]]\nlevel = \"none\"\nwhen = \".a\"", "rules[0].when"),
+        ("[[rules]]\nlevel = \"none\"\nwhen = { type = \"vrl\", source = \"x\" }", "rules[0].when.source"),
         ("[[rules]]\nlevel = \"none\"\n[[rules]]\nlevel = \"code\"", "rules[0]"),
         (
             "[[rules]]\nname = \"a\"\nlevel = \"none\"\nusers = [\"x\"]\n[[rules]]\nname = \"a\"\nlevel = \"code\"",
             "rules[1].name",
         ),
         ("digest_key = \"\"", "digest_key"),
+        ("digest_key_file = \"never read\"", "digest_key_file"),
     ] {
         let options: AuditPolicy = toml::from_str(rules).unwrap();
         assert_eq!(options.build().err().unwrap_or_else(|| panic!("{rules}")).key, key, "{rules}");

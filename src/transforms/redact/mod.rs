@@ -10,6 +10,7 @@
 //! | `rules_file` | a configuration of gitleaks (TOML) whose rules are used as well; one with the `id` of a built-in rule replaces it | none |
 //! | `allow` | regexes; a secret that one of them matches is left as it is | none |
 //! | `digest_key` | adds `metadata.redacted`, a list of `{rule, hmac_sha256}`: the HMAC-SHA-256 of each secret under this key, which tells where the same one was used; 16 bytes or more | none |
+//! | `digest_key_file` | a file that holds this key, on one line | none |
 //!
 //! Searched are `metadata.code`, `metadata.code_base64`, `message`, and every other member but those of who and when,
 //! `users` among them. A source is searched as it stands and as it reads, with up to three levels of escapes undone; the
@@ -45,7 +46,7 @@ mod set;
 mod tests;
 mod view;
 
-use super::{Ports, Transform, TransformConfig};
+use super::{Ports, Transform, TransformConfig, digest_key};
 use crate::event::json::string::quote_into;
 use crate::event::{Batch, Demand, Event, Invalid, Place, Secret};
 use allow::Allow;
@@ -59,9 +60,6 @@ use sha2::Sha256;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-/// A shorter key could be guessed from the digests of known passwords.
-const DIGEST_KEY_BYTES_MIN: usize = 16;
-
 /// The options; see the [module](self).
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -74,6 +72,11 @@ pub struct Redact {
     pub allow: Vec<String>,
     /// Key of the digests of what was taken out.
     pub digest_key: Option<Secret>,
+    /// A file that holds this key.
+    pub digest_key_file: Option<PathBuf>,
+    /// What stands in it.
+    #[serde(skip)]
+    file_key: Option<Secret>,
     /// What stands in `rules_file`.
     #[serde(skip)]
     rules_text: Option<Arc<str>>,
@@ -97,6 +100,8 @@ impl Default for Redact {
             rules_file: None,
             allow: Vec::new(),
             digest_key: None,
+            digest_key_file: None,
+            file_key: None,
             rules_text: None,
             made: OnceLock::new(),
         }
@@ -105,11 +110,8 @@ impl Default for Redact {
 
 impl TransformConfig for Redact {
     fn build(&self) -> Result<Box<dyn Transform>, Invalid> {
-        let key = self.digest_key.as_ref().map(Secret::reveal);
-        if key.is_some_and(|key| key.len() < DIGEST_KEY_BYTES_MIN) {
-            let why = format!("a key has {DIGEST_KEY_BYTES_MIN} bytes or more");
-            return Err(Invalid::new("digest_key", why).help("`openssl rand -hex 32` makes one"));
-        }
+        let file = self.digest_key_file.as_deref();
+        let key = digest_key::keyed(self.digest_key.as_ref(), file, self.file_key.as_ref())?;
         let made = match self.made.get() {
             Some(made) => made,
             None => {
@@ -122,8 +124,6 @@ impl TransformConfig for Redact {
             tracing::info!("rules of `redact`: {note}");
         }
         let rules = Arc::clone(&made.rules);
-        let key = key.map(|key| Hmac::new_from_slice(key.as_bytes())).transpose();
-        let key = key.map_err(|_| Invalid::new("digest_key", "it can't be used as a key"))?;
         Ok(Box::new(Redactor { rules, key }))
     }
 
@@ -132,6 +132,7 @@ impl TransformConfig for Redact {
             let text = read(path).map_err(|why| self.faulty(&format!("can't be read: {why}")))?;
             self.rules_text = Some(text.into());
         }
+        self.file_key = digest_key::read(self.digest_key_file.as_deref(), read)?;
         Ok(())
     }
 

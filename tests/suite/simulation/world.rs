@@ -155,6 +155,7 @@ impl World {
             sinks: Vec::new(),
             shutdown_timeout: Duration::from_secs(60),
             data_dir: Some(folder.to_owned()),
+            api: None,
         };
         for (at, sketch) in self.sources.iter().enumerate() {
             let heard = Heard::default();

@@ -1,0 +1,72 @@
+//! What can be seen of a running pipeline from outside.
+
+use super::plan::Plan;
+use crate::delivery::{Meter, Totals, clock};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A component of a running pipeline.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// Its id.
+    pub id: String,
+    /// `source`, `transform` or `sink`.
+    pub kind: &'static str,
+    /// Its `type`.
+    pub component_type: &'static str,
+    /// Size of its buffer on disk at most, in bytes, where it has one.
+    pub buffer_max_bytes: Option<u64>,
+    meter: Arc<Meter>,
+}
+
+impl Watched {
+    /// Its counters as they stand.
+    pub fn totals(&self) -> Totals {
+        self.meter.totals()
+    }
+
+    /// Why it can't deliver; none where it can.
+    pub fn trouble(&self) -> Option<String> {
+        self.meter.trouble_now()
+    }
+}
+
+/// A running pipeline, for whoever looks at it.
+#[derive(Debug)]
+pub struct Status {
+    /// Sources first, then transforms, then sinks.
+    pub components: Vec<Watched>,
+    /// When it was started, in milliseconds since 1970.
+    pub started_ms: u64,
+    is_stopping: AtomicBool,
+}
+
+impl Status {
+    /// That of `plan`, whose components count by `meters`.
+    pub fn new(plan: &Plan, meters: &BTreeMap<String, Arc<Meter>>) -> Status {
+        let watched = |id: &str, kind, component_type, buffer_max_bytes| {
+            let meter = meters.get(id).map(Arc::clone).unwrap_or_default();
+            Watched { id: id.to_owned(), kind, component_type, buffer_max_bytes, meter }
+        };
+        let sources = plan.sources.iter().map(|node| watched(&node.id, "source", node.kind, None));
+        let transforms = plan.transforms.iter().map(|node| watched(&node.id, "transform", node.kind, None));
+        let max = |disk: Option<crate::delivery::buffer::Settings>| disk.map(|disk| disk.max_size_bytes);
+        let sinks = plan.sinks.iter().map(|node| watched(&node.id, "sink", node.kind, max(node.disk)));
+        Status {
+            components: sources.chain(transforms).chain(sinks).collect(),
+            started_ms: clock::now_ms(),
+            is_stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// It has been told to stop.
+    pub fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has been told to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Relaxed)
+    }
+}
