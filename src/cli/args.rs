@@ -32,6 +32,8 @@ pub enum Command {
     Run(RunArgs),
     /// Checks a config and shows everything that is wrong with it
     Validate(ValidateArgs),
+    /// Runs the `[[tests]]` of a config: events through its transforms, without a source or a sink
+    Test(TestArgs),
     /// Prints a commented config to start from
     Init(InitArgs),
     /// Sends dead letters again: events that the receiver of a sink has refused
@@ -174,6 +176,20 @@ pub struct DescribeArgs {
     /// Component (`remap`, or `sink file` where two have one name) or function of VRL; without it, all are listed
     #[arg(value_name = "NAME", num_args = 0..=2)]
     pub name: Vec<String>,
+}
+
+/// Options of `test`.
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// Run only the tests that have this in their names
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    /// Where the config comes from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Write the results to this file too, as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub junit_report: Option<PathBuf>,
 }
 
 /// Options of `init`.

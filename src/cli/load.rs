@@ -6,9 +6,19 @@ use crate::config::{self, BUILTIN, Diagnostic, Environment, Loaded, Source};
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-/// Reads the config that `args` name, the embedded one where they name none. Warnings and errors go to standard
-/// error; none comes back where there is an error.
+/// What a reader makes of a config, or everything that is wrong with it.
+type Read<T> = Result<T, Vec<Diagnostic>>;
+
+/// Reads the config that `args` name to run it. Warnings and errors go to standard error; none comes back where there is
+/// an error.
 pub fn load(args: &ConfigArgs, environment: Environment<'_>) -> Option<(Loaded, Vec<Source>)> {
+    let (loaded, files) = read(args, |files| config::load(files, &BUILTIN, environment))?;
+    show(&loaded.warnings, &files);
+    Some((loaded, files))
+}
+
+/// Reads the config that `args` name, the embedded one where they name none, by `read`. Errors go to standard error.
+pub fn read<T>(args: &ConfigArgs, read: impl FnOnce(&[Source]) -> Read<T>) -> Option<(T, Vec<Source>)> {
     let files = if args.config.is_empty() {
         Ok(vec![Source { name: "<embedded>".to_owned(), text: EMBEDDED.to_owned() }])
     } else {
@@ -21,11 +31,8 @@ pub fn load(args: &ConfigArgs, environment: Environment<'_>) -> Option<(Loaded, 
             return None;
         }
     };
-    match config::load(&files, &BUILTIN, environment) {
-        Ok(loaded) => {
-            show(&loaded.warnings, &files);
-            Some((loaded, files))
-        }
+    match read(&files) {
+        Ok(made) => Some((made, files)),
         Err(diagnostics) => {
             show(&diagnostics, &files);
             None
@@ -33,7 +40,8 @@ pub fn load(args: &ConfigArgs, environment: Environment<'_>) -> Option<(Loaded, 
     }
 }
 
-fn show(diagnostics: &[Diagnostic], files: &[Source]) {
+/// Writes `diagnostics` to standard error.
+pub fn show(diagnostics: &[Diagnostic], files: &[Source]) {
     if !diagnostics.is_empty() {
         complain(&render(diagnostics, files, io::stderr().is_terminal()));
     }
@@ -47,17 +55,20 @@ pub fn variable(name: &str) -> Option<String> {
 /// `evaltrail validate`.
 pub fn validate(args: &ValidateArgs) -> ExitCode {
     let environment = if args.no_environment { Environment::Absent } else { Environment::Of(&variable) };
-    let Some((loaded, files)) = load(&args.config, environment) else { return EXIT_REFUSED.into() };
+    let read = read(&args.config, |files| config::validate(files, &BUILTIN, environment));
+    let Some((loaded, files)) = read else { return EXIT_REFUSED.into() };
+    show(&loaded.warnings, &files);
     if args.deny_warnings && !loaded.warnings.is_empty() {
         return EXIT_REFUSED.into();
     }
     let plan = &loaded.plan;
     let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
-    let counts = [
+    let mut counts = vec![
         counted(plan.sources.len(), "source"),
         counted(plan.transforms.len(), "transform"),
         counted(plan.sinks.len(), "sink"),
     ];
+    counts.extend((loaded.tests > 0).then(|| counted(loaded.tests, "test")));
     print(&format!("{}: valid ({})\n", names.join(", "), counts.join(", ")))
 }
 

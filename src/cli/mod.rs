@@ -10,6 +10,7 @@ mod mask;
 pub mod render;
 mod replay;
 mod run;
+mod test;
 mod vrl;
 
 use args::{Cli, Command, Preset};
@@ -42,6 +43,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         None => run::run(&cli.run),
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Validate(args)) => load::validate(&args),
+        Some(Command::Test(args)) => test::run(&args),
         Some(Command::Init(args)) => print(preset(args.preset)),
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Explain(args)) => explain::run(args),

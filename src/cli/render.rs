@@ -10,26 +10,41 @@ use std::ops::Range;
 /// Draws `diagnostics`, whose places refer to `sources`, one below the other, with their count in the last line,
 /// and with secrets blotted out. Empty where there are none.
 pub fn render(diagnostics: &[Diagnostic], sources: &[Source], coloured: bool) -> String {
-    let masked = |source: &Source| Source { name: source.name.clone(), text: mask(&source.text) };
-    draw(diagnostics, &sources.iter().map(masked).collect::<Vec<Source>>(), coloured)
+    with_count(&draw(diagnostics, sources, coloured), diagnostics, sources)
+}
+
+/// The same without their count.
+pub fn draw(diagnostics: &[Diagnostic], sources: &[Source], coloured: bool) -> String {
+    draw_masked(diagnostics, sources, mask, coloured)
 }
 
 /// The same for diagnostics that refer to a program.
 pub fn render_program(diagnostics: &[Diagnostic], program: &Source, coloured: bool) -> String {
-    let masked = Source { name: program.name.clone(), text: mask_program(&program.text) };
-    draw(diagnostics, &[masked], coloured)
+    let sources = std::slice::from_ref(program);
+    with_count(&draw_masked(diagnostics, sources, mask_program, coloured), diagnostics, sources)
 }
 
-fn draw(diagnostics: &[Diagnostic], sources: &[Source], coloured: bool) -> String {
+fn with_count(text: &str, diagnostics: &[Diagnostic], sources: &[Source]) -> String {
+    match diagnostics {
+        [] => text.to_owned(),
+        _ => format!("{text}{}\n", count(diagnostics, sources)),
+    }
+}
+
+fn draw_masked(
+    diagnostics: &[Diagnostic],
+    sources: &[Source],
+    mask: fn(&str) -> String,
+    coloured: bool,
+) -> String {
+    let sources: Vec<Source> =
+        sources.iter().map(|source| Source { name: source.name.clone(), text: mask(&source.text) }).collect();
+    let sources = sources.as_slice();
     let renderer = if coloured { Renderer::styled() } else { Renderer::plain() };
     let mut text = String::new();
     for diagnostic in diagnostics {
         text.push_str(renderer.render(&[group(diagnostic, sources)]).trim_end());
         text.push_str("\n\n");
-    }
-    if !diagnostics.is_empty() {
-        text.push_str(&count(diagnostics, sources));
-        text.push('\n');
     }
     text
 }

@@ -13,7 +13,7 @@ use memchr::memmem;
 const LINE: &[u8] = b"Application running at ";
 const TOKEN: &[u8] = b"token=";
 /// What stands in the place of a token.
-const MARK: &[u8] = b"[REDACTED:livebook_token]";
+const MARK: &[u8] = b"[REDACTED:livebook-token]";
 
 /// Whether there may be such a line in `text`, however it is wrapped.
 pub fn may_be_in(text: &[u8]) -> bool {
@@ -77,10 +77,10 @@ mod tests {
         let hidden = |text: &str| hide(text.as_bytes()).map(|text| String::from_utf8(text).unwrap());
         let line = "[Livebook] Application running at http://0.0.0.0:8080/";
         for (rest, expected) in [
-            ("?token=abc123", Some("?token=[REDACTED:livebook_token]")),
-            ("?token=abc&x=1\nmore", Some("?token=[REDACTED:livebook_token]&x=1\nmore")),
-            ("?a=1&token=abc\\n\"}", Some("?a=1&token=[REDACTED:livebook_token]\\n\"}")),
-            ("?token=", Some("?token=[REDACTED:livebook_token]")),
+            ("?token=abc123", Some("?token=[REDACTED:livebook-token]")),
+            ("?token=abc&x=1\nmore", Some("?token=[REDACTED:livebook-token]&x=1\nmore")),
+            ("?a=1&token=abc\\n\"}", Some("?a=1&token=[REDACTED:livebook-token]\\n\"}")),
+            ("?token=", Some("?token=[REDACTED:livebook-token]")),
             ("", None),
             ("apps\n?token=abc", None),
         ] {
@@ -105,7 +105,7 @@ mod tests {
             event.write_json(&mut out);
             String::from_utf8(out).unwrap()
         });
-        assert!(!json[0].contains("abc") && json[0].matches("livebook_token").count() == 2, "{}", json[0]);
+        assert!(!json[0].contains("abc") && json[0].matches("livebook-token").count() == 2, "{}", json[0]);
         assert!(json[1].contains("abc"), "{}", json[1]);
     }
 }

@@ -49,7 +49,8 @@ pub enum Codec {
     Livebook,
     /// Each line is a JSON object.
     Json,
-    /// Each line becomes `{message}`.
+    /// Each line becomes `{message}`; Vector calls it `bytes`.
+    #[serde(alias = "bytes")]
     Text,
 }
 

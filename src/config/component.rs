@@ -5,13 +5,14 @@ use super::diagnostic::{Diagnostic, Place, Severity};
 use super::environment::Text;
 use super::fault::Fault;
 use super::files::read_named;
+use super::given;
 use super::options::{self, Owner};
 use super::registry::{Entry as Line, Registry};
 use super::secret::is_quotable;
 use super::suggest;
 use super::tree::{Entry, Item, Value};
-use crate::delivery::Limits;
 use crate::delivery::buffer::Settings;
+use crate::delivery::{Limits, WhenFull};
 use crate::event::Invalid;
 use crate::sinks::SinkConfig;
 use crate::sources::SourceConfig;
@@ -42,9 +43,9 @@ impl Role {
 
     fn common(self) -> &'static [&'static str] {
         match self {
-            Role::Source => &["type"],
+            Role::Source => &["type", "framing"],
             Role::Transform => &["type", "inputs"],
-            Role::Sink => &["type", "inputs", "buffer"],
+            Role::Sink => &["type", "inputs", "buffer", "acknowledgements", "healthcheck"],
         }
     }
 }
@@ -79,6 +80,20 @@ pub(super) struct Component {
 }
 
 impl Component {
+    /// One of which nothing is known.
+    fn named(role: Role) -> Component {
+        Component {
+            id: String::new(),
+            role,
+            header: Place::new(0, 0..0),
+            inputs: Vec::new(),
+            limits: Limits { events_max: 0, kib_max: 0, when_full: WhenFull::Block },
+            disk: None,
+            options: Options::Unknown,
+            is_opaque: true,
+        }
+    }
+
     /// Whether anything comes out of it by another way than its ports.
     pub fn has_main_output(&self) -> bool {
         match &self.options {
@@ -112,6 +127,27 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     /// Reads the component that `entry` declares. None where it is no table at all.
     pub fn read(&mut self, role: Role, entry: Entry) -> Option<Component> {
+        self.part(role, entry, |reader, table| {
+            let (common, own) = table.split(role.common());
+            let inputs = if role == Role::Source { Vec::new() } else { reader.inputs(&common) };
+            let (limits, disk) = reader.buffer(role, &common);
+            reader.given(role, &common);
+            let options = reader.options(role, &common, &own);
+            Component { inputs, limits, disk, options, is_opaque: own.is_opaque(), ..Component::named(role) }
+        })
+    }
+
+    /// Reads no more than that there is such a component.
+    pub fn name(&mut self, role: Role, entry: Entry) -> Option<Component> {
+        self.part(role, entry, |_, _| Component::named(role))
+    }
+
+    fn part(
+        &mut self,
+        role: Role,
+        entry: Entry,
+        make: impl FnOnce(&mut Self, Item) -> Component,
+    ) -> Option<Component> {
         let Entry { name: id, span: key, item } = entry;
         self.check_id(&id, &key);
         if !matches!(item.value, Value::Table(_)) {
@@ -123,12 +159,8 @@ impl Reader<'_> {
         // An inline table has no header: its key stands for it.
         let span = if item.span.start <= key.start { item.span.clone() } else { key };
         let header = Place::new(self.file, span.clone());
-        let (common, own) = Item { span, ..item }.split(role.common());
-        let inputs = if role == Role::Source { Vec::new() } else { self.inputs(&common) };
-        let (limits, disk) = self.buffer(role, &common);
-        let options = self.options(role, &common, &own);
-        let is_opaque = own.is_opaque();
-        Some(Component { id, role, header, inputs, limits, disk, options, is_opaque })
+        let component = make(self, Item { span, ..item });
+        Some(Component { id, header, ..component })
     }
 
     fn error(&mut self, title: String, span: Range<usize>, label: impl Into<String>, help: Option<String>) {
@@ -179,6 +211,13 @@ impl Reader<'_> {
         let name = format!("a {}", role.noun());
         let owner = Owner { file: self.file, text: self.text, name: &name, common: &[] };
         buffer::read(common, owner, self.diagnostics)
+    }
+
+    /// What has one answer only.
+    fn given(&mut self, role: Role, common: &Item) {
+        let name = format!("a {}", role.noun());
+        let owner = Owner { file: self.file, text: self.text, name: &name, common: &[] };
+        given::check(role, common, owner, self.diagnostics);
     }
 
     fn options(&mut self, role: Role, common: &Item, own: &Item) -> Options {

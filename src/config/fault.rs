@@ -113,6 +113,14 @@ impl Fault {
         self
     }
 
+    /// Leaves the numbers of items out of the path: they are those of a table that something may have been taken out of.
+    pub fn without_numbers(mut self) -> Fault {
+        let plain =
+            |key: &String| key.split('[').map(|part| part.rsplit(']').next().unwrap_or(part)).collect();
+        self.0.path = self.0.path.iter().map(plain).collect();
+        self
+    }
+
     /// What serde found.
     pub fn kind(&self) -> &Kind {
         &self.0.kind
@@ -208,6 +216,7 @@ pub(super) fn in_words(expected: &str, with_bounds: bool) -> String {
         "a boolean" => "true or false".to_owned(),
         "a sequence" => "an array".to_owned(),
         "a map" => "a table".to_owned(),
+        "any valid JSON value" => "a value that JSON has (times are strings)".to_owned(),
         "path string" | "variant identifier" | "field identifier" => "a string".to_owned(),
         _ if expected.starts_with("a nonzero ") => whole("1", ""),
         _ if expected.starts_with("struct ") => "a table".to_owned(),

@@ -17,15 +17,27 @@ pub(super) struct Graph<'a> {
     edges: Vec<BTreeMap<OutputId, usize>>,
     /// Components that somebody consumes, or wanted to.
     consumed: BTreeSet<usize>,
+    scope: Scope,
+}
+
+/// How much of a config there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// All of it: every input has to be there, and everything should be consumed.
+    Whole,
+    /// Of some components only the transforms count: who consumes what does not matter.
+    Transforms,
+    /// There are no sources: what is not known is one.
+    TransformsAlone,
 }
 
 impl<'a> Graph<'a> {
     /// Resolves the inputs of `components`, whose ids are unique, and finds what is wrong with them.
-    pub fn new(components: &'a [Component], diagnostics: &mut Vec<Diagnostic>) -> Graph<'a> {
+    pub fn new(components: &'a [Component], scope: Scope, diagnostics: &mut Vec<Diagnostic>) -> Graph<'a> {
         let by_id = components.iter().enumerate().map(|(index, one)| (one.id.as_str(), index)).collect();
         let ports = components.iter().map(Component::ports).collect();
         let (edges, consumed) = (Vec::new(), BTreeSet::new());
-        let mut graph = Graph { components, by_id, ports, edges, consumed };
+        let mut graph = Graph { components, by_id, ports, edges, consumed, scope };
         for (me, component) in components.iter().enumerate() {
             let mut own = BTreeMap::new();
             for (nth, input) in component.inputs.iter().enumerate() {
@@ -41,7 +53,9 @@ impl<'a> Graph<'a> {
             graph.edges.push(own);
         }
         graph.cycles(diagnostics);
-        graph.loose_ends(diagnostics);
+        if scope == Scope::Whole {
+            graph.loose_ends(diagnostics);
+        }
         graph
     }
 
@@ -67,8 +81,8 @@ impl<'a> Graph<'a> {
                 _ => Ok(vec![output(text, None)]),
             };
         }
-        let Some((id, port)) = text.split_once('.') else { return Err(self.unknown(me, input)) };
-        let Some(&index) = self.by_id.get(id) else { return Err(self.unknown(me, input)) };
+        let Some((id, port)) = text.split_once('.') else { return self.unknown(me, input, None) };
+        let Some(&index) = self.by_id.get(id) else { return self.unknown(me, input, Some(port)) };
         self.consumed.insert(index);
         match self.ports_of(index) {
             Some(ports) if !ports.iter().any(|known| known == port) => {
@@ -95,7 +109,8 @@ impl<'a> Graph<'a> {
                 found.push(output(id, None));
             }
         }
-        let may_match_more = wants_ports && self.ports.iter().any(Option::is_none);
+        let may_match_more =
+            wants_ports && self.ports.iter().any(Option::is_none) || self.scope == Scope::TransformsAlone;
         if found.is_empty() && !may_match_more {
             let help = if wants_ports {
                 "with a `.`, a pattern is compared with ports (`livebook.faults`)".to_owned()
@@ -157,7 +172,16 @@ impl<'a> Graph<'a> {
         at(input, &title, &label, help)
     }
 
-    fn unknown(&mut self, me: usize, input: &Input) -> Box<Diagnostic> {
+    fn unknown(
+        &mut self,
+        me: usize,
+        input: &Input,
+        port: Option<&str>,
+    ) -> Result<Vec<OutputId>, Box<Diagnostic>> {
+        if self.scope == Scope::TransformsAlone {
+            let id = input.text.value.split('.').next().unwrap_or_default();
+            return Ok(vec![output(id, port)]);
+        }
         let others = self.components.iter().enumerate();
         let known: Vec<&str> = others
             .filter(|(index, one)| *index != me && one.role != Role::Sink)
@@ -177,7 +201,7 @@ impl<'a> Graph<'a> {
             _ => Some(format!("the sources and transforms are {}", suggest::listed(&known))),
         };
         let title = format!("unknown input `{}`", input.text.shown());
-        at(input, &title, "there is no such component", help)
+        Err(at(input, &title, "there is no such component", help))
     }
 
     /// Reports rings: of those that close at the same component, one.

@@ -5,7 +5,7 @@ use super::component::Role;
 use super::diagnostic::Source;
 use super::environment::Environment;
 use super::registry::Registry;
-use super::{Collected, suggest, syntax};
+use super::{Collected, Purpose, suggest, syntax};
 use crate::language::{function_names, function_page, function_summary};
 use std::fmt::Write;
 
@@ -200,8 +200,8 @@ fn option_type(registry: &Registry<'_>, role: Role, kind: &str, option: &str) ->
 fn collect(registry: &Registry<'_>, config: &str) -> Collected {
     let source = Source { name: String::new(), text: config.to_owned() };
     let mut collected = Collected::default();
-    if let Some(root) = syntax::parse(0, &source, Environment::Absent).root {
-        collected.file(0, config, root, registry);
+    if let Some(root) = syntax::parse(0, &source, Environment::Absent, &[]).root {
+        collected.file(0, config, root, registry, Purpose::Run);
     }
     collected
 }

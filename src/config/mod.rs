@@ -16,6 +16,7 @@ mod diagnostic;
 mod environment;
 mod fault;
 mod files;
+mod given;
 mod glob;
 mod graph;
 mod inside;
@@ -28,6 +29,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod unit;
 mod unredacted;
 mod written;
 
@@ -36,11 +38,13 @@ pub use environment::Environment;
 pub use files::read;
 pub use registry::{BUILTIN, Entry, Registry, SINKS, SOURCES, TRANSFORMS, sink, source, transform};
 pub use secret::{is_secret_key, is_slip, is_strategy};
+pub use unit::{Flaw, Shown, Tests};
 
 use crate::net::Address;
 use crate::topology::{Node, Plan};
 use component::{Component, Options, Reader, Role};
-use graph::Graph;
+use fault::Fault;
+use graph::{Graph, Scope};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -62,9 +66,34 @@ pub struct Loaded {
     pub plan: Plan,
     /// What is hardly as meant, in the order of the files.
     pub warnings: Vec<Diagnostic>,
+    /// How many tests it has; 0 where nobody looked.
+    pub tests: usize,
 }
 
-/// Merges `files` into one plan, with components out of `registry`.
+/// What a config is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// To be run: its tests are not looked at, be they as wrong as they may. They never keep a pipeline from starting,
+    /// and cost its start nothing.
+    Run,
+    /// To know what is wrong with it.
+    Validate,
+    /// To test its transforms: sources and sinks are known by their ids only, and may be missing.
+    Test,
+}
+
+impl Purpose {
+    /// The sections of which the content does not count.
+    fn unread(self) -> &'static [&'static str] {
+        match self {
+            Purpose::Run => &[unit::SECTION],
+            Purpose::Validate => &[],
+            Purpose::Test => &["sources", "sinks", "data_dir", "api"],
+        }
+    }
+}
+
+/// Merges `files` into one plan to be run, with components out of `registry`. Tests in it are not looked at.
 ///
 /// # Errors
 ///
@@ -75,24 +104,72 @@ pub fn load(
     registry: &Registry<'_>,
     environment: Environment<'_>,
 ) -> Result<Loaded, Vec<Diagnostic>> {
+    read_all(files, registry, environment, Purpose::Run).map(|(loaded, ..)| loaded)
+}
+
+/// The same, and looks at the tests too.
+///
+/// # Errors
+///
+/// As in [`load`].
+pub fn validate(
+    files: &[Source],
+    registry: &Registry<'_>,
+    environment: Environment<'_>,
+) -> Result<Loaded, Vec<Diagnostic>> {
+    let read = read_all(files, registry, environment, Purpose::Validate);
+    read.map(|(loaded, tests, _)| Loaded { tests: tests.len(), ..loaded })
+}
+
+/// The tests of `files`, with the transforms that they are about. Sources and sinks may be missing or wrong: nobody looks
+/// at more of them than their ids.
+///
+/// # Errors
+///
+/// As in [`load`].
+pub fn tests(
+    files: &[Source],
+    registry: &Registry<'_>,
+    environment: Environment<'_>,
+) -> Result<Tests, Vec<Diagnostic>> {
+    let read = read_all(files, registry, environment, Purpose::Test);
+    read.map(|(loaded, tests, secrets)| Tests::new(loaded, tests, secrets))
+}
+
+fn read_all(
+    files: &[Source],
+    registry: &Registry<'_>,
+    environment: Environment<'_>,
+    purpose: Purpose,
+) -> Result<(Loaded, Vec<unit::Test>, Vec<String>), Vec<Diagnostic>> {
     let mut collected = Collected::default();
     let mut is_readable = true;
     for (file, source) in files.iter().enumerate() {
-        let parsed = syntax::parse(file, source, environment);
+        let parsed = syntax::parse(file, source, environment, purpose.unread());
         collected.diagnostics.extend(parsed.diagnostics);
         match parsed.root {
-            Some(root) => collected.file(file, &source.text, root, registry),
+            Some(root) => collected.file(file, &source.text, root, registry, purpose),
             None => is_readable = false,
         }
     }
-    let Collected { components, top, mut diagnostics, .. } = collected;
+    let Collected { components, top, written, secrets, mut diagnostics, .. } = collected;
+    let (mut inputs, mut tests) = (Vec::new(), Vec::new());
     // What seems to be missing may stand in a file that can't be read.
-    let inputs = if is_readable { connect(&components, &mut diagnostics) } else { Vec::new() };
-    diagnostic::sort(&mut diagnostics);
-    if diagnostics.iter().any(|one| one.severity == Severity::Error) {
-        return Err(diagnostics);
+    if is_readable {
+        inputs = connect(&components, purpose, &mut diagnostics);
+        tests = unit::read(written, &components, &inputs, &mut diagnostics);
     }
-    Ok(Loaded { plan: plan(components, inputs, top), warnings: diagnostics })
+    let is_sound = |all: &[Diagnostic]| !all.iter().any(|one| one.severity == Severity::Error);
+    if is_sound(&diagnostics) {
+        let plan = plan(components, inputs, top);
+        unit::check_ways(&tests, &plan, &mut diagnostics);
+        diagnostic::sort(&mut diagnostics);
+        if is_sound(&diagnostics) {
+            return Ok((Loaded { plan, warnings: diagnostics, tests: 0 }, tests, secrets));
+        }
+    }
+    diagnostic::sort(&mut diagnostics);
+    Err(diagnostics)
 }
 
 /// Options that belong to no component.
@@ -101,6 +178,8 @@ pub fn load(
 struct Top {
     data_dir: Option<PathBuf>,
     shutdown_timeout_secs: Option<NonZeroU32>,
+    #[serde(default)]
+    acknowledgements: given::Switch,
     api: Option<Api>,
 }
 
@@ -122,6 +201,10 @@ impl Default for Api {
 struct Collected {
     components: Vec<Component>,
     top: Top,
+    /// The tests, each with its file.
+    written: Vec<unit::Written>,
+    /// Values of variables that what comes out of a test may show.
+    secrets: Vec<String>,
     /// Where each id, and each option that belongs to no component, was defined first.
     ids: BTreeMap<String, Place>,
     keys: BTreeMap<String, Place>,
@@ -129,9 +212,14 @@ struct Collected {
 }
 
 impl Collected {
-    fn file(&mut self, file: usize, text: &str, root: Item, registry: &Registry<'_>) {
-        let sections = Role::ALL.map(|(name, _)| name);
+    fn file(&mut self, file: usize, text: &str, root: Item, registry: &Registry<'_>, purpose: Purpose) {
+        let mut sections = Role::ALL.map(|(name, _)| name).to_vec();
+        sections.push(unit::SECTION);
         let (components, top) = root.split(&sections);
+        if purpose != Purpose::Run {
+            self.secrets.extend(unit::secrets(&components));
+            self.written.extend(unit::collect(file, text, &components, &mut self.diagnostics));
+        }
         self.top(file, &top, &sections);
         for (name, role) in Role::ALL {
             let Some(section) = components.get(name) else { continue };
@@ -145,7 +233,10 @@ impl Collected {
             for entry in section.item.entries() {
                 let key = Place::new(file, entry.span.clone());
                 let mut reader = Reader { file, text, registry, diagnostics: &mut self.diagnostics };
-                let component = reader.read(role, entry.clone());
+                let component = match (purpose, role) {
+                    (Purpose::Test, Role::Source | Role::Sink) => reader.name(role, entry.clone()),
+                    _ => reader.read(role, entry.clone()),
+                };
                 let title = format!("the id `{}` is given twice", entry.name);
                 let is_new = first(&mut self.ids, &entry.name, key, title, &mut self.diagnostics);
                 self.components.extend(component.filter(|_| is_new));
@@ -160,7 +251,12 @@ impl Collected {
             first(&mut self.keys, &entry.name, place, title, &mut self.diagnostics);
         }
         let owner = options::Owner { file, text: "", name: "the top level", common: sections };
-        let read = options::read(top, owner, options::deserialize::<Top>, &mut self.diagnostics);
+        let make = |item: &Item| {
+            let top: Top = options::deserialize(item)?;
+            top.acknowledgements.acknowledges().map_err(|invalid| Fault::refused(invalid, item))?;
+            Ok(top)
+        };
+        let read = options::read(top, owner, make, &mut self.diagnostics);
         let read = read.unwrap_or_default();
         self.top.data_dir = self.top.data_dir.take().or(read.data_dir);
         self.top.api = self.top.api.take().or(read.api);
@@ -188,19 +284,28 @@ fn first(
 /// The resolved inputs of each component; finds what is wrong with the whole.
 fn connect(
     components: &[Component],
+    purpose: Purpose,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Vec<Vec<crate::topology::OutputId>> {
+    let has = |role| components.iter().any(|one| one.role == role);
+    let scope = match purpose {
+        Purpose::Run | Purpose::Validate => Scope::Whole,
+        Purpose::Test if has(Role::Source) => Scope::Transforms,
+        Purpose::Test => Scope::TransformsAlone,
+    };
     for (section, role) in [("sources", Role::Source), ("sinks", Role::Sink)] {
-        if !components.iter().any(|one| one.role == role) {
+        if scope == Scope::Whole && !has(role) {
             let help = format!("declare one by `[{section}.<id>]`");
             let title = format!("nothing to run: there is no {}", role.noun());
             diagnostics.push(Diagnostic::error(title).help(help));
         }
     }
-    let graph = Graph::new(components, diagnostics);
+    let graph = Graph::new(components, scope, diagnostics);
     let inputs: Vec<_> = (0..components.len()).map(|index| graph.inputs(index)).collect();
-    written::check(components, &inputs, diagnostics);
-    unredacted::check(components, &inputs, diagnostics);
+    if scope == Scope::Whole {
+        written::check(components, &inputs, diagnostics);
+        unredacted::check(components, &inputs, diagnostics);
+    }
     inputs
 }
 

@@ -17,8 +17,8 @@ pub(super) struct Parsed {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Parses `source`, the file with index `file`.
-pub(super) fn parse(file: usize, source: &Source, environment: Environment<'_>) -> Parsed {
+/// Parses `source`, the file with index `file`. Strings in the sections `unread` stay unknown.
+pub(super) fn parse(file: usize, source: &Source, environment: Environment<'_>, unread: &[&str]) -> Parsed {
     let text = source.text.as_str();
     let (table, mut errors) = DeTable::parse_recoverable(text);
     errors.sort_by_key(|error| error.span().map_or(0, |span| span.start));
@@ -42,7 +42,7 @@ pub(super) fn parse(file: usize, source: &Source, environment: Environment<'_>) 
     if !readable {
         return Parsed { root: None, diagnostics };
     }
-    let (root, troubles) = Builder::new(file, text, environment).build(table);
+    let (root, troubles) = Builder::new(file, text, environment).without(unread).build(table);
     diagnostics.extend(troubles);
     Parsed { root: Some(root), diagnostics }
 }
@@ -137,7 +137,7 @@ mod tests {
                 one.more.first().map(|(place, _)| shown(place)),
             )
         };
-        parse(0, &source, Environment::Absent).diagnostics.iter().map(of).collect()
+        parse(0, &source, Environment::Absent, &[]).diagnostics.iter().map(of).collect()
     }
 
     #[test]
@@ -171,8 +171,8 @@ mod tests {
     #[test]
     fn a_file_in_which_something_stands_twice_is_still_read() {
         let source = Source { name: String::new(), text: "a = 1\na = 2\nb = 3\n".to_owned() };
-        assert!(parse(0, &source, Environment::Absent).root.is_some_and(|root| root.get("b").is_some()));
+        assert!(parse(0, &source, Environment::Absent, &[]).root.is_some_and(|root| root.get("b").is_some()));
         let source = Source { name: String::new(), text: "a = \n".to_owned() };
-        assert!(parse(0, &source, Environment::Absent).root.is_none());
+        assert!(parse(0, &source, Environment::Absent, &[]).root.is_none());
     }
 }

@@ -8,7 +8,7 @@ use super::diagnostic::{Diagnostic, Place};
 use super::environment::{Environment, Text, resolve};
 use std::ops::Range;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 
 /// A value and where it stands: for a table its header, where it has one.
 #[derive(Clone, Debug)]
@@ -171,19 +171,35 @@ pub(super) struct Builder<'a> {
     file: usize,
     environment: Environment<'a>,
     numbers: usize,
+    /// Sections that nobody looks into.
+    unread: &'a [&'a str],
+    /// Whether a part is built that nobody looks at.
+    is_unread: bool,
     diagnostics: Vec<Diagnostic>,
 }
 
 impl<'a> Builder<'a> {
     /// A builder for the file with index `file`, whose text is `text`.
     pub fn new(file: usize, text: &'a str, environment: Environment<'a>) -> Builder<'a> {
-        Builder { text, file, environment, numbers: 0, diagnostics: Vec::new() }
+        let (unread, diagnostics) = (&[] as &[&str], Vec::new());
+        Builder { text, file, environment, numbers: 0, unread, is_unread: false, diagnostics }
+    }
+
+    /// Leaves the strings below the keys `sections` of the file unknown: variables that are missing there are no
+    /// fault.
+    pub fn without(self, sections: &'a [&'a str]) -> Builder<'a> {
+        Builder { unread: sections, ..self }
     }
 
     /// The tree of `table`, and what is wrong with references in it.
     pub fn build(mut self, table: Spanned<DeTable<'_>>) -> (Item, Vec<Diagnostic>) {
         let span = table.span();
-        let entries = self.entries(table.into_inner());
+        let mut entries: Vec<Entry> = Vec::new();
+        for (key, value) in table.into_inner() {
+            self.is_unread = self.unread.contains(&key.get_ref().as_ref());
+            entries.push(self.entry(key, value));
+        }
+        entries.sort_by_key(|entry| entry.span.start);
         let item = Item { number: self.next_number(), span, value: Value::Table(entries) };
         (item, self.diagnostics)
     }
@@ -196,11 +212,15 @@ impl<'a> Builder<'a> {
     fn entries(&mut self, table: DeTable<'_>) -> Vec<Entry> {
         let mut entries: Vec<Entry> = Vec::new();
         for (key, value) in table {
-            let span = key.span();
-            entries.push(Entry { name: key.into_inner().into_owned(), span, item: self.item(value) });
+            entries.push(self.entry(key, value));
         }
         entries.sort_by_key(|entry| entry.span.start);
         entries
+    }
+
+    fn entry(&mut self, key: Spanned<DeString<'_>>, value: Spanned<DeValue<'_>>) -> Entry {
+        let span = key.span();
+        Entry { name: key.into_inner().into_owned(), span, item: self.item(value) }
     }
 
     fn item(&mut self, value: Spanned<DeValue<'_>>) -> Item {
@@ -222,6 +242,9 @@ impl<'a> Builder<'a> {
     }
 
     fn text(&mut self, written: &str, span: &Range<usize>) -> Value {
+        if self.is_unread {
+            return Value::Hole;
+        }
         match resolve(written, self.environment) {
             Ok(text) if text.whole && text.opaque => Value::Hole,
             Ok(text) => Value::Text(text),

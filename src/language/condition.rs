@@ -1,6 +1,6 @@
 //! Conditions: programs that look at an event and say yes or no.
 
-use super::{Program, compile};
+use super::{Failure, Program, compile};
 use crate::event::{Event, Invalid, Tree};
 use serde::de::{MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer};
@@ -98,6 +98,11 @@ impl Condition {
             Ok(_) => Holds::No,
             Err(_) => Holds::Failed,
         }
+    }
+
+    /// What it says of `event`, or why it does not come to an answer.
+    pub fn check(&mut self, event: &Event) -> Result<bool, Failure> {
+        Ok(matches!(self.0.run(&mut Tree::new(event))?, Value::Boolean(true)))
     }
 
     /// What is hardly as meant.

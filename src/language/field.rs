@@ -24,6 +24,11 @@ impl Field {
         tree.get(&self.0)
     }
 
+    /// Sets its value.
+    pub fn set(&self, tree: &mut Tree<'_>, value: Value) {
+        tree.set(&self.0, value);
+    }
+
     /// Takes it out of a whole record; nothing where it is no part of the record itself.
     pub fn remove_from(&self, record: &mut Value) {
         if self.0.prefix == PathPrefix::Event {

@@ -25,8 +25,8 @@ pub struct Auth {
     /// Of `bearer`.
     #[serde(default)]
     pub token: Option<Secret>,
-    /// Of `basic`.
-    #[serde(default)]
+    /// Of `basic`; Vector's servers call it `username`.
+    #[serde(default, alias = "username")]
     pub user: Option<String>,
     /// Of `basic`.
     #[serde(default)]

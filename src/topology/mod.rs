@@ -7,6 +7,7 @@ mod replay;
 mod run;
 mod segment;
 mod status;
+mod trial;
 mod wire;
 
 pub use drawing::{Drawing, draw};
@@ -15,4 +16,5 @@ pub use plan::{Node, OutputId, Plan, QUEUE_KIB_MAX};
 pub use replay::{ReplayError, Replayed, replay};
 pub use run::{Outcome, Pipeline};
 pub use status::{Status, Watched};
+pub use trial::{Check, Finding, Insertion, Passage, Trace, Trial, Unmet, downstream};
 pub use wire::{RunMode, Unbuildable};

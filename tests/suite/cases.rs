@@ -44,9 +44,26 @@ fn invalid_configs_are_refused_with_all_their_faults() {
     }
 }
 
+/// Cases in which nothing is wrong but the tests of the config.
+const TESTS: &str = "tests_";
+
+#[test]
+fn a_config_is_run_however_wrong_its_tests_are() {
+    let names: Vec<String> =
+        names("invalid", ".toml").into_iter().filter(|name| name.starts_with(TESTS)).collect();
+    assert!(names.len() >= 2, "{names:?}");
+    for name in names {
+        let path = format!("tests/cases/invalid/{name}.toml");
+        let run = Run::new(&["-c", &path]).current_dir(root()).stdin("{\"a\":1}\n").run().exits(0);
+        assert_eq!(run.stdout, "{\"a\":1}\n", "{name}");
+        let tested = Run::new(&["test", "-c", &path]).current_dir(root()).run().exits(2);
+        assert_eq!((tested.stdout.as_str(), tested.stderr), ("", validate(&path, &[]).stderr), "{name}");
+    }
+}
+
 #[test]
 fn an_invalid_config_is_not_run_either() {
-    for name in names("invalid", ".toml") {
+    for name in names("invalid", ".toml").into_iter().filter(|name| !name.starts_with(TESTS)) {
         let path = format!("tests/cases/invalid/{name}.toml");
         let run = Run::new(&["-c", &path]).current_dir(root()).run();
         assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{name}");

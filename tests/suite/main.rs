@@ -16,6 +16,7 @@
 mod api;
 mod cases;
 mod chunks;
+mod config_tests;
 mod configs;
 mod corpus;
 mod corpus_wrapped;
@@ -63,6 +64,7 @@ mod start_up;
 mod text;
 mod tools;
 mod unwrap;
+mod vector;
 mod vrl_command;
 mod vrl_examples;
 mod vrl_flow;

@@ -31,6 +31,6 @@ fn no_pipeline_passes_the_token_on() {
         assert!(!outcome.stderr.contains(TOKEN), "{codec}: {}", outcome.stderr);
         // Nothing else is lost by it.
         assert_eq!(outcome.stdout.lines().count(), lines().len(), "{codec}: {}", outcome.stdout);
-        assert_eq!(outcome.stdout.matches("?token=[REDACTED:livebook_token]").count(), lines().len());
+        assert_eq!(outcome.stdout.matches("?token=[REDACTED:livebook-token]").count(), lines().len());
     }
 }

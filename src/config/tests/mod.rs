@@ -65,7 +65,7 @@ on = \"${{ON}}\"\nsize = \"${{NONE:-7}}\"\ndecoding.codec = \"livebook_text\"\nd
 [sinks.null]\ntype = \"null\"\ninputs = [\"*.dropped\", \"out.rejected\"]
 buffer = {{ type = \"memory\", max_events = 5, when_full = \"drop_newest\" }}\n"
     );
-    let Loaded { plan, warnings } = load_one(&text).unwrap_or_else(|faults| panic!("{faults:#?}"));
+    let Loaded { plan, warnings, .. } = load_one(&text).unwrap_or_else(|faults| panic!("{faults:#?}"));
     assert!(warnings.is_empty(), "{warnings:?}");
     let read = plan.sources[0].config.ports().remove(1);
     assert_eq!(read, "Some(1000) 0.25 Some(true) Some(7) Some(true) Some(\"$UTC\")");
@@ -275,7 +275,7 @@ fn a_component_is_made_without_what_is_unknown() {
     let text = format!("{DEMO}rate = \"${{RATE}}\"\nsize = \"${{SIZE}}\"\n{NULL}")
         .replace("livebook_json", "${FORMAT}");
     let loaded = load(&sources(&[&text]), &TESTED, Environment::Absent);
-    let Loaded { plan, warnings } = loaded.unwrap_or_else(|faults| panic!("{faults:#?}"));
+    let Loaded { plan, warnings, .. } = loaded.unwrap_or_else(|faults| panic!("{faults:#?}"));
     assert_eq!((plan.ids(), warnings), (vec!["demo", "null"], Vec::new()));
 }
 
