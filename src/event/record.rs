@@ -9,11 +9,13 @@
 
 mod change;
 mod hidden;
+mod notes;
 mod parts;
 mod tree;
 mod value;
 
-pub use change::{Changes, Made};
+pub use change::Made;
+pub use notes::Notes;
 pub use parts::Names;
 pub use tree::Tree;
 pub use value::write as write_value;
