@@ -317,6 +317,24 @@ pub fn plain_run(text: &[u8], mut at: usize) -> usize {
         }
         at += BLOCK;
     }
+    at + plain_words(text.get(at..).unwrap_or_default())
+}
+
+/// The same for less than a block: names and short strings are as frequent as long ones.
+fn plain_words(text: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    // The lowest bit that is set is exact; above it, a borrow may have set more.
+    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & (ONES * 0x80);
+    let equals = |word: u64, byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    let mut at = 0;
+    while let Some(word) = text.get(at..).and_then(|rest| rest.first_chunk()) {
+        let word = u64::from_le_bytes(*word);
+        let hits = below(word, 0x20) | equals(word, b'"') | equals(word, b'\\');
+        if hits != 0 {
+            return at + hits.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
     let rest = text.get(at..).unwrap_or_default();
     at + rest.iter().position(|&b| b == b'"' || b == b'\\' || b < 0x20).unwrap_or(rest.len())
 }

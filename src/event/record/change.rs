@@ -2,7 +2,7 @@
 
 use super::hidden::{Hidden, percent_of};
 use super::notes::{Notes, Side};
-use super::{Event, IN_EXTRA, Member, Place, known_name, value};
+use super::{Escapes, Event, IN_EXTRA, Member, Piece, Place, Span, known_name, value};
 use smallvec::SmallVec;
 use vrl::value::{KeyString, ObjectMap, Value};
 
@@ -41,9 +41,7 @@ impl Event {
     /// The name of the member with the index `at`.
     pub(super) fn key(&self, place: Place, at: usize) -> KeyString {
         let name = self.list(place).get(at).map(|member| self.name_bytes(member.name)).unwrap_or_default();
-        let mut key = Vec::with_capacity(name.len());
-        crate::event::json::string::unescape_into(name, &mut key);
-        value::key(key)
+        value::key(name, Escapes::Short)
     }
 
     /// The value of the member with the index `at`.
@@ -53,7 +51,7 @@ impl Event {
         let typed = typed.filter(|(span, _)| *span == member.value).map(|(_, value)| value.clone()).next();
         typed.unwrap_or_else(|| {
             let (text, in_text) = (self.bytes(member.value), member.value.start & IN_EXTRA == 0);
-            value::read_of(text, in_text.then_some(&self.text))
+            value::read_of(text, member.value.escapes(), in_text.then_some(&self.text))
         })
     }
 
@@ -168,6 +166,7 @@ impl Event {
 
     fn take_over(&mut self, place: Place, side: &mut Side) {
         self.rewrite(place, side.take_written());
+        self.list_mut(place).reserve(side.added_len());
         side.take_added_all().for_each(|(name, value)| self.append(place, name, value));
     }
 
@@ -195,8 +194,7 @@ impl Event {
             return self.set_metadata(value);
         }
         let name = self.attach_name(name.as_bytes());
-        let mut is_plain = true;
-        let span = self.write_value(|out| is_plain = value::write(&value, out));
+        let (span, is_plain) = self.write_new(&value);
         self.put(place, None, Member { name, value: span });
         if !is_plain {
             self.remember_type(place, self.list(place).len().saturating_sub(1), value);
@@ -214,12 +212,25 @@ impl Event {
             self.metadata.clear();
             self.metadata_at = None;
         }
-        let mut is_plain = true;
-        let span = self.write_value(|out| is_plain = value::write(&value, out));
+        let (span, is_plain) = self.write_new(&value);
         self.put(place, Some(at), Member { name, value: span });
         if !is_plain {
             self.remember_type(place, at, value);
         }
+    }
+
+    /// Writes `value` behind the record; says whether its text tells its type.
+    fn write_new(&mut self, value: &Value) -> (Span, bool) {
+        let start = self.extra.len();
+        let is_plain = value::write(value, &mut self.extra);
+        let end = self.extra.len();
+        // With its quotes, a string without escapes is as long as it was.
+        let escapes = match value {
+            Value::Bytes(bytes) if end - start != bytes.len() + 2 => Escapes::Short,
+            Value::Regex(_) => Escapes::Short,
+            _ => Escapes::None,
+        };
+        (Span::new(Piece { start, end, escapes }, true), is_plain)
     }
 
     /// Makes `value` the members of `metadata`, which is an object.

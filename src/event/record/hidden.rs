@@ -28,15 +28,18 @@ impl Hidden {
     }
 }
 
+/// As many of [`PERCENT`] belong to one record, the others to its stream.
+pub(super) const PERCENT_OF_RECORD: usize = 3;
+
 /// The members of `%`.
 pub(super) const PERCENT: [&str; 10] = [
+    "offset",
+    "received",
+    "id",
     "source",
     "file",
     "container",
     "peer",
-    "offset",
-    "received",
-    "id",
     "reject_reason",
     "reject_status",
     "reject_answer",

@@ -2,7 +2,7 @@
 //!
 //! Kept from one event to the next for its memory alone: each begins with empty notes.
 
-use super::hidden::{PERCENT, percent_member};
+use super::hidden::{PERCENT, PERCENT_OF_RECORD, percent_member};
 use super::value::size_bytes;
 use super::{Event, Place};
 use crate::event::origin::Origin;
@@ -138,6 +138,11 @@ impl Side {
         }
     }
 
+    /// How many members were set that the text does not have.
+    pub fn added_len(&self) -> usize {
+        self.added_len
+    }
+
     pub fn all_added(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.added.iter().take(self.added_len).map(|(name, value)| (name.as_str(), value))
     }
@@ -203,12 +208,9 @@ impl Percent {
         self.whole.take();
         self.written = false;
         let same = self.origin.as_ref().is_some_and(|before| before.is_beside(origin));
-        for (name, member) in PERCENT.iter().zip(&mut self.members) {
-            // The others are those of the stream.
-            if !same || matches!(*name, "offset" | "received" | "id") {
-                member.take();
-            }
-        }
+        // What follows the record's own is that of its stream.
+        let kept_from = if same { PERCENT_OF_RECORD } else { PERCENT.len() };
+        self.members.iter_mut().take(kept_from).for_each(|member| drop(member.take()));
         if !same {
             self.origin = Some(origin.clone());
         }

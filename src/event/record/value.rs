@@ -3,7 +3,7 @@
 //! Ours instead of `serde_json`: the text is valid already and its strings are often shared instead of copied; numbers
 //! are read exactly; and strings are written as everywhere in evaltrail.
 
-use crate::event::json::scan::Scan;
+use crate::event::json::scan::{Escapes, Scan};
 use crate::event::json::string::{quote_into, unescape_into};
 use bytes::Bytes;
 use chrono::SecondsFormat;
@@ -14,14 +14,14 @@ use vrl::value::{KeyString, ObjectMap, Value};
 /// everywhere in VRL.
 #[cfg(test)]
 pub(super) fn read(text: &[u8]) -> Value {
-    read_of(text, None)
+    read_of(text, Escapes::Free, None)
 }
 
 /// The same for a text that is a part of `whole`, where one is given: strings without escapes are then parts of it as
 /// well, without a copy. They hold on to it: a value that outlives its event has to be [`alone`].
-pub(super) fn read_of(text: &[u8], whole: Option<&Bytes>) -> Value {
+pub(super) fn read_of(text: &[u8], escapes: Escapes, whole: Option<&Bytes>) -> Value {
     match text.first() {
-        Some(b'"') => Value::Bytes(string(text, whole)),
+        Some(b'"') => Value::Bytes(string(text, escapes, whole)),
         Some(b'{' | b'[') => {
             let mut scan = Scan::new(text);
             // Scanned once before, so it is valid and not deep.
@@ -35,9 +35,9 @@ pub(super) fn read_of(text: &[u8], whole: Option<&Bytes>) -> Value {
 }
 
 /// The string that `text` with its quotes stands for.
-fn string(text: &[u8], whole: Option<&Bytes>) -> Bytes {
+fn string(text: &[u8], escapes: Escapes, whole: Option<&Bytes>) -> Bytes {
     let inner = text.get(1..text.len().saturating_sub(1)).unwrap_or_default();
-    if memchr::memchr(b'\\', inner).is_none() {
+    if escapes == Escapes::None {
         return whole.map_or_else(|| Bytes::copy_from_slice(inner), |whole| whole.slice_ref(inner));
     }
     let mut string = Vec::with_capacity(inner.len());
@@ -63,9 +63,7 @@ fn nested(text: &[u8], scan: &mut Scan<'_>, whole: Option<&Bytes>) -> Option<Val
             }
             loop {
                 let piece = scan.name().ok()?;
-                let mut name = Vec::with_capacity(piece.end - piece.start);
-                unescape_into(text.get(piece.start..piece.end)?, &mut name);
-                map.insert(key(name), nested(text, scan, whole)?);
+                map.insert(key(text.get(piece.start..piece.end)?, piece.escapes), nested(text, scan, whole)?);
                 if !scan.take(b',') {
                     scan.expect(b'}', "").ok()?;
                     return Some(Value::Object(map));
@@ -88,7 +86,7 @@ fn nested(text: &[u8], scan: &mut Scan<'_>, whole: Option<&Bytes>) -> Option<Val
         }
         _ => {
             let piece = scan.value().ok()?;
-            Some(read_of(text.get(piece.start..piece.end)?, whole))
+            Some(read_of(text.get(piece.start..piece.end)?, piece.escapes, whole))
         }
     }
 }
@@ -105,8 +103,13 @@ pub(super) fn alone(value: Value) -> Value {
     }
 }
 
-/// A name out of its bytes, which are UTF-8.
-pub(super) fn key(name: Vec<u8>) -> KeyString {
+/// The name that `text`, which stood between quotes, stands for.
+pub(super) fn key(text: &[u8], escapes: Escapes) -> KeyString {
+    if escapes == Escapes::None {
+        return str::from_utf8(text).unwrap_or_default().into();
+    }
+    let mut name = Vec::with_capacity(text.len());
+    unescape_into(text, &mut name);
     String::from_utf8(name).unwrap_or_default().into()
 }
 
@@ -160,7 +163,7 @@ pub fn write(value: &Value, out: &mut Vec<u8>) -> bool {
 }
 
 fn text(bytes: &[u8], out: &mut Vec<u8>) -> bool {
-    let is_text = simdutf8::basic::from_utf8(bytes).is_ok();
+    let is_text = bytes.is_ascii() || simdutf8::basic::from_utf8(bytes).is_ok();
     if is_text {
         quote_into(bytes, out);
     } else {
