@@ -69,6 +69,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Takes `byte`, after white space.
+    #[inline(always)]
     pub fn expect(&mut self, byte: u8, wanted: &'static str) -> Result<(), Flaw> {
         if self.next_token() == Some(byte) {
             self.at += 1;
@@ -78,6 +79,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Takes `byte` where it comes next, after white space.
+    #[inline(always)]
     pub fn take(&mut self, byte: u8) -> bool {
         let found = self.next_token() == Some(byte);
         self.at += usize::from(found);
@@ -92,7 +94,9 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Takes a member's name and its colon; the piece is what stands between the quotes.
+    /// Takes a member's name and its colon; the piece is what stands between the quotes. Inlined like
+    /// [`Scan::value`]: since values are read here as well, the compiler does not do it by itself.
+    #[inline(always)]
     pub fn name(&mut self) -> Result<Piece, Flaw> {
         self.expect(b'"', "a member's name in quotes")?;
         let name = self.string()?;
@@ -401,6 +405,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_plain_run_ends_at_the_first_special_byte(bytes in proptest::collection::vec(
+            prop_oneof![Just(b'"'), Just(b'\\'), 0x1E..0x23_u8, 0x5A..0x5F_u8, 0x7E..0x82_u8, any::<u8>()], 0..80), at in 0..9_usize) {
+            let at = at.min(bytes.len());
+            let special = |&b: &u8| b == b'"' || b == b'\\' || b < 0x20;
+            let end = bytes[at..].iter().position(special).map_or(bytes.len(), |len| at + len);
+            prop_assert_eq!(plain_run(&bytes, at), end);
+        }
+
         #[test]
         fn agrees_with_serde_json(text in r#"([\[\]{}:,"\\0-9a-fntu.eE+\- ]|\\u[dD][89abAB][0-9]{2}|"a":){0,24}"#) {
             // serde_json refuses numbers that overflow an f64; that is no matter of grammar.
