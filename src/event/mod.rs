@@ -16,5 +16,5 @@ pub use demand::Demand;
 pub use invalid::{Invalid, Mark};
 pub use origin::{Origin, Refusal, Stream, fingerprint};
 pub use receipt::{Acks, Share, Verdict};
-pub use record::{Changes, Event, Made, Names, Place, Tree, write_value};
+pub use record::{Event, Made, Names, Notes, Place, Tree, write_value};
 pub use secret::Secret;

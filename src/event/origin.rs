@@ -78,6 +78,11 @@ impl Origin {
         &self.stream
     }
 
+    /// Whether both were read from one stream; where it can't be told without comparing names, they were not.
+    pub fn is_beside(&self, other: &Origin) -> bool {
+        Arc::ptr_eq(&self.stream, &other.stream)
+    }
+
     /// Offset of the record's first byte in its stream: `%offset`.
     pub fn offset(&self) -> u64 {
         self.offset

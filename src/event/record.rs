@@ -9,11 +9,13 @@
 
 mod change;
 mod hidden;
+mod notes;
 mod parts;
 mod tree;
 mod value;
 
-pub use change::{Changes, Made};
+pub use change::Made;
+pub use notes::Notes;
 pub use parts::Names;
 pub use tree::Tree;
 pub use value::write as write_value;
@@ -206,7 +208,12 @@ impl Event {
 
     fn position_canonical(&self, place: Place, known: u8, name: &[u8]) -> Option<usize> {
         if known == 0 {
-            return self.list(place).iter().position(|member| self.name_bytes(member.name) == name);
+            // The length first: it is at hand, and that of a known name is never equal.
+            let len = name.len() as u32;
+            return self
+                .list(place)
+                .iter()
+                .position(|member| member.name.len == len && self.name_bytes(member.name) == name);
         }
         if self.present_at(place) & (1 << known) == 0 {
             return None;

@@ -1,7 +1,7 @@
 //! Conditions: programs that look at an event and say yes or no.
 
 use super::{Failure, Program, compile};
-use crate::event::{Event, Invalid, Tree};
+use crate::event::{Event, Invalid, Notes, Tree};
 use serde::de::{MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer};
 use vrl::compiler::{CompileConfig, TimeZone};
@@ -54,7 +54,10 @@ impl<'de> Deserialize<'de> for ConditionOption {
 
 /// A compiled condition. It can't change the event.
 #[derive(Debug)]
-pub struct Condition(Program);
+pub struct Condition {
+    program: Program,
+    notes: Notes,
+}
 
 /// What a condition says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,14 +89,16 @@ impl ConditionOption {
             )
             .help("compare (`.severity == \"error\"`), or coerce (`bool(.flag) ?? false`)"));
         }
-        Ok(Condition(program))
+        Ok(Condition { program, notes: Notes::default() })
     }
 }
 
 impl Condition {
     /// What it says of `event`.
     pub fn holds(&mut self, event: &Event) -> Holds {
-        match self.0.run(&mut Tree::new(event)) {
+        let result = self.program.run(&mut Tree::new(event, &mut self.notes));
+        self.notes.clear();
+        match result {
             Ok(Value::Boolean(true)) => Holds::Yes,
             Ok(_) => Holds::No,
             Err(_) => Holds::Failed,
@@ -102,12 +107,14 @@ impl Condition {
 
     /// What it says of `event`, or why it does not come to an answer.
     pub fn check(&mut self, event: &Event) -> Result<bool, Failure> {
-        Ok(matches!(self.0.run(&mut Tree::new(event))?, Value::Boolean(true)))
+        let result = self.program.run(&mut Tree::new(event, &mut self.notes));
+        self.notes.clear();
+        Ok(matches!(result?, Value::Boolean(true)))
     }
 
     /// What is hardly as meant.
     pub fn warnings(&self) -> &[Invalid] {
-        self.0.warnings()
+        self.program.warnings()
     }
 }
 

@@ -80,14 +80,16 @@ impl Template {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Event, Origin};
+    use crate::event::{Event, Notes, Origin};
     use bytes::Bytes;
 
     #[test]
     fn a_template_has_the_values_of_its_fields() {
         let record = Bytes::from_static(br#"{"a":{"b":[1,"x"]}}"#);
         let event = Event::from_json(record, Origin::nowhere()).unwrap();
-        let shown = |text: &str| Template::parse("key_field", text).unwrap().render(&Tree::new(&event));
+        let shown = |text: &str| {
+            Template::parse("key_field", text).unwrap().render(&Tree::new(&event, &mut Notes::default()))
+        };
         assert_eq!(shown("{{ a.b[1] }}-{{.a.b[0]}}!").as_deref(), Some("x-1!"));
         assert_eq!(shown("plain").as_deref(), Some("plain"));
         assert_eq!(shown("{{ missing }}"), None);

@@ -76,9 +76,11 @@ impl Program {
     /// Runs on `tree`, which has all changes afterwards, also those of a program that has failed: whoever lets go of
     /// the tree then has the event as it was.
     pub fn run(&mut self, tree: &mut Tree<'_>) -> Result<vrl::value::Value, Failure> {
-        self.state.clear();
         let mut context = Context::new(tree, &mut self.state, &self.timezone);
-        match self.program.resolve(&mut context) {
+        let resolved = self.program.resolve(&mut context);
+        // Now, since values may hold on to the buffer that the event came in.
+        self.state.clear();
+        match resolved {
             Ok(value) | Err(ExpressionError::Return { value, .. }) => Ok(value),
             Err(ExpressionError::Error { message, .. }) => Err(Failure { is_abort: false, message }),
             Err(other) => Err(Failure { is_abort: true, message: other.to_string() }),
@@ -161,19 +163,15 @@ pub fn timezone(name: Option<&str>) -> Result<TimeZone, Invalid> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Event, Origin};
+    use crate::event::{Event, Notes, Origin};
     use bytes::Bytes;
 
     fn run(source: &str, record: &'static str) -> Result<String, Failure> {
         let mut program = Program::new("source", source, TimeZone::default()).unwrap();
         let mut event = Event::from_json(Bytes::from_static(record.as_bytes()), Origin::nowhere()).unwrap();
-        let mut tree = Tree::new(&event);
-        let failed = program.run(&mut tree).err();
-        if let Some(failure) = failed {
-            return Err(failure);
-        }
-        let changes = tree.into_changes();
-        event.change(changes);
+        let mut notes = Notes::default();
+        program.run(&mut Tree::new(&event, &mut notes))?;
+        event.change(&mut notes);
         let mut out = Vec::new();
         event.write_json(&mut out);
         Ok(String::from_utf8(out).unwrap())

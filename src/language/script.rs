@@ -1,7 +1,7 @@
 //! A program by itself: run over one event after the other, with its results as lines.
 
 use super::{Failure, Program};
-use crate::event::{Event, Made, Tree, write_value};
+use crate::event::{Event, Made, Notes, Tree, write_value};
 
 /// What is shown of each event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,9 +25,8 @@ pub enum Ran {
 
 /// Runs `program` on `event` and appends what there is to show, a line each.
 pub fn run_shown(program: &mut Program, mut event: Event, show: Show, out: &mut Vec<u8>) -> Ran {
-    let mut tree = Tree::new(&event);
-    let ran = program.run(&mut tree);
-    let changes = tree.into_changes();
+    let mut notes = Notes::default();
+    let ran = program.run(&mut Tree::new(&event, &mut notes));
     let value = match ran {
         Ok(value) => value,
         Err(failure) => {
@@ -42,7 +41,7 @@ pub fn run_shown(program: &mut Program, mut event: Event, show: Show, out: &mut 
         out.push(b'\n');
         return Ran::Done;
     }
-    match event.change(changes) {
+    match event.change(&mut notes) {
         Made::Itself => line(&event, out),
         Made::More(others) => [&event].into_iter().chain(&others).for_each(|event| line(event, out)),
         Made::Nothing => return Ran::Nothing,

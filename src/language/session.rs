@@ -1,7 +1,7 @@
 //! A program that is written while it runs: one piece after the other, with variables and the event kept in between.
 
 use super::{FUNCTIONS, Failure, all_of};
-use crate::event::{Event, Invalid, Tree};
+use crate::event::{Event, Invalid, Notes, Tree};
 use vrl::compiler::codes::ParserCode;
 use vrl::compiler::state::{ExternalEnv, RuntimeState, TypeState};
 use vrl::compiler::{CompileConfig, Context, ExpressionError, TargetValue, TimeZone, compile_with_state};
@@ -36,7 +36,8 @@ impl Session {
 
     /// Goes on with another event. Variables stay.
     pub fn turn_to(&mut self, event: &Event) {
-        let tree = Tree::new(event);
+        let mut notes = Notes::default();
+        let tree = Tree::new(event, &mut notes);
         self.target.metadata = tree.get(&OwnedTargetPath::metadata_root()).cloned().unwrap_or(Value::Null);
         self.target.value = tree.get(&OwnedTargetPath::event_root()).cloned().unwrap_or(Value::Null);
         self.types.external = ExternalEnv::default();

@@ -23,7 +23,7 @@
 //! ```
 
 use super::{Ports, Transform, TransformConfig};
-use crate::event::{Batch, Demand, Event, Invalid, Tree, write_value};
+use crate::event::{Batch, Demand, Event, Invalid, Notes, Tree, write_value};
 use crate::language::Field;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -101,7 +101,7 @@ impl TransformConfig for Dedupe {
                 .help("what is remembered is in memory, some 100 bytes for each event"));
         }
         let seen = Seen { events_max: events_max as usize, ..Seen::default() };
-        Ok(Box::new(Deduper { compared: self.compared()?, seen, text: Vec::new() }))
+        Ok(Box::new(Deduper { compared: self.compared()?, seen, text: Vec::new(), notes: Notes::default() }))
     }
 
     fn demand(&self, downstream: Demand) -> Demand {
@@ -151,12 +151,13 @@ struct Deduper {
     compared: Compared,
     seen: Seen,
     text: Vec<u8>,
+    notes: Notes,
 }
 
 impl Deduper {
     /// A digest of what makes the event what it is.
     fn key(&mut self, event: &Event) -> Key {
-        let tree = Tree::new(event);
+        let tree = Tree::new(event, &mut self.notes);
         self.text.clear();
         match &self.compared {
             Compared::These(fields) => {
@@ -194,6 +195,7 @@ impl Transform for Deduper {
             let key = self.key(event);
             self.seen.meet(key)
         });
+        self.notes.clear();
     }
 }
 

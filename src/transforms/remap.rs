@@ -35,7 +35,7 @@
 //! ```
 
 use super::{Ports, Transform, TransformConfig};
-use crate::event::{Batch, Demand, Event, Invalid, Made, Tree};
+use crate::event::{Batch, Demand, Event, Invalid, Made, Notes, Tree};
 use crate::language::{Failure, Program, timezone};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -126,7 +126,12 @@ impl TransformConfig for Remap {
     }
 
     fn build(&self) -> Result<Box<dyn Transform>, Invalid> {
-        Ok(Box::new(Remapper { program: self.program()?, options: self.clone(), id: String::new() }))
+        Ok(Box::new(Remapper {
+            program: self.program()?,
+            options: self.clone(),
+            id: String::new(),
+            notes: Notes::default(),
+        }))
     }
 
     fn warnings(&self) -> Vec<Invalid> {
@@ -151,6 +156,7 @@ struct Remapper {
     program: Program,
     options: Remap,
     id: String,
+    notes: Notes,
 }
 
 impl Transform for Remapper {
@@ -159,28 +165,23 @@ impl Transform for Remapper {
         let mut made: Vec<(usize, Vec<Event>)> = Vec::new();
         let mut kept = 0;
         events.retain_mut(|event| {
-            let mut tree = Tree::new(event);
-            let ran = self.program.run(&mut tree);
-            let keep = match ran {
+            let keep = match self.program.run(&mut Tree::new(event, &mut self.notes)) {
                 Err(failure) => self.failed(event, &failure, batch, ports),
-                Ok(_) => {
-                    let changes = tree.into_changes();
-                    match event.change(changes) {
-                        Made::Itself => true,
-                        Made::More(others) => {
-                            made.push((kept + 1, others));
-                            true
-                        }
-                        Made::Nothing => {
-                            batch.count_dropped("empty_array", 1);
-                            false
-                        }
-                        Made::TooLarge => {
-                            let message = "the program has written more than an event can hold".to_owned();
-                            self.failed(event, &Failure { is_abort: false, message }, batch, ports)
-                        }
+                Ok(_) => match event.change(&mut self.notes) {
+                    Made::Itself => true,
+                    Made::More(others) => {
+                        made.push((kept + 1, others));
+                        true
                     }
-                }
+                    Made::Nothing => {
+                        batch.count_dropped("empty_array", 1);
+                        false
+                    }
+                    Made::TooLarge => {
+                        let message = "the program has written more than an event can hold".to_owned();
+                        self.failed(event, &Failure { is_abort: false, message }, batch, ports)
+                    }
+                },
             };
             kept += usize::from(keep);
             keep
@@ -188,6 +189,7 @@ impl Transform for Remapper {
         for (at, others) in made.into_iter().rev() {
             events.splice(at..at, others);
         }
+        self.notes.clear();
         batch.events = events;
     }
 

@@ -23,7 +23,7 @@
 //! ```
 
 use super::{Ports, Transform, TransformConfig};
-use crate::event::{Batch, Demand, Invalid, Tree};
+use crate::event::{Batch, Demand, Invalid, Notes, Tree};
 use crate::language::{Condition, ConditionOption, Holds, Template};
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -60,7 +60,14 @@ impl TransformConfig for Throttle {
         let key = self.key_field.as_deref().map(|text| Template::parse("key_field", text)).transpose()?;
         let window_ms = self.window_secs * 1000.0;
         let step_ms = window_ms / f64::from(self.threshold.get());
-        Ok(Box::new(Throttler { exclude, key, window_ms, step_ms, full_at: HashMap::new() }))
+        Ok(Box::new(Throttler {
+            exclude,
+            key,
+            window_ms,
+            step_ms,
+            full_at: HashMap::new(),
+            notes: Notes::default(),
+        }))
     }
 
     fn warnings(&self) -> Vec<Invalid> {
@@ -82,6 +89,7 @@ struct Throttler {
     step_ms: f64,
     /// When there will be room for a whole window again, by key.
     full_at: HashMap<Option<String>, f64>,
+    notes: Notes,
 }
 
 impl Throttler {
@@ -126,7 +134,8 @@ impl Transform for Throttler {
                 Some(Holds::Failed) => failed += 1,
                 Some(Holds::No) | None => {}
             }
-            let mut key = self.key.as_ref().and_then(|template| template.render(&Tree::new(event)));
+            let mut key =
+                self.key.as_ref().and_then(|template| template.render(&Tree::new(event, &mut self.notes)));
             if let Some(key) = &mut key
                 && let Some((end, _)) = key.char_indices().nth(KEY_CHARS_MAX)
             {
@@ -134,6 +143,7 @@ impl Transform for Throttler {
             }
             self.take(key, now_ms)
         });
+        self.notes.clear();
         batch.count_failed(failed);
     }
 }
@@ -190,6 +200,7 @@ mod tests {
             window_ms: 1000.0,
             step_ms: 1000.0,
             full_at: HashMap::new(),
+            notes: Notes::default(),
         };
         for key in 0..KEYS_MAX + 10 {
             assert!(throttler.take(Some(key.to_string()), key as f64 / 1000.0));

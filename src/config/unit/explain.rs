@@ -2,7 +2,7 @@
 
 use super::super::diagnostic::Diagnostic;
 use super::{Place, Test, placed};
-use crate::event::{Event, Invalid, Mark, Tree, write_value};
+use crate::event::{Event, Invalid, Mark, Notes, Tree, write_value};
 use crate::language::Failure;
 use crate::topology::{Finding, OutputId, Passage, Trace, Unmet};
 use vrl::path::OwnedTargetPath;
@@ -188,7 +188,8 @@ fn json(event: &Event) -> String {
 }
 
 fn percent(event: &Event) -> Option<String> {
-    let tree = Tree::new(event);
+    let mut notes = Notes::default();
+    let tree = Tree::new(event, &mut notes);
     let Value::Object(mut members) = tree.get(&OwnedTargetPath::metadata_root())?.clone() else {
         return None;
     };

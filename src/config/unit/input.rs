@@ -5,7 +5,7 @@ use super::placed;
 use crate::codec::unwrap::Unwrap;
 use crate::codec::zone::Zone;
 use crate::codec::{Chunk, Codec, Decoded, Decoder, Decoding, Settings};
-use crate::event::{Event, Invalid, Made, Mark, Origin, Stream, Tree};
+use crate::event::{Event, Invalid, Made, Mark, Notes, Origin, Stream, Tree};
 use crate::language::{Field, Program, timezone};
 use bytes::Bytes;
 use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
@@ -129,8 +129,8 @@ fn raw(text: &str, key: &str, stream: &Arc<Stream>, offset: &mut u64) -> Result<
 fn program(source: &str, key: &str, origin: Origin) -> Result<Vec<Event>, Invalid> {
     let mut program = Program::new(key, source, timezone(Some(ZONE))?)?;
     let mut event = Event::new(origin);
-    let mut tree = Tree::new(&event);
-    if let Err(failure) = program.run(&mut tree) {
+    let mut notes = Notes::default();
+    if let Err(failure) = program.run(&mut Tree::new(&event, &mut notes)) {
         let (span, message) = placed(&failure.message);
         let marks = span.map(|span| Mark { span, label: message.to_owned() });
         return Err(match marks {
@@ -138,8 +138,7 @@ fn program(source: &str, key: &str, origin: Origin) -> Result<Vec<Event>, Invali
             Some(mark) => Invalid { marks: vec![mark], ..Invalid::new(key, "the program fails") },
         });
     }
-    let changes = tree.into_changes();
-    match event.change(changes) {
+    match event.change(&mut notes) {
         Made::Itself => Ok(vec![event]),
         Made::More(others) => Ok([event].into_iter().chain(others).collect()),
         Made::Nothing => Err(Invalid::new(key, "the program makes no event")),
@@ -153,7 +152,8 @@ struct Fields(Vec<(String, Value)>);
 impl Fields {
     fn event(&self, key: &str, origin: Origin) -> Result<Event, Invalid> {
         let mut event = Event::new(origin);
-        let mut tree = Tree::new(&event);
+        let mut notes = Notes::default();
+        let mut tree = Tree::new(&event, &mut notes);
         for (path, value) in &self.0 {
             let field = Field::parse(key, path)?;
             // `"metadata.code"` and a table `metadata` may stand side by side.
@@ -163,8 +163,7 @@ impl Fields {
             };
             field.set(&mut tree, value);
         }
-        let changes = tree.into_changes();
-        event.change(changes);
+        event.change(&mut notes);
         Ok(event)
     }
 }

@@ -69,6 +69,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Takes `byte`, after white space.
+    #[inline(always)]
     pub fn expect(&mut self, byte: u8, wanted: &'static str) -> Result<(), Flaw> {
         if self.next_token() == Some(byte) {
             self.at += 1;
@@ -78,6 +79,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Takes `byte` where it comes next, after white space.
+    #[inline(always)]
     pub fn take(&mut self, byte: u8) -> bool {
         let found = self.next_token() == Some(byte);
         self.at += usize::from(found);
@@ -92,7 +94,9 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Takes a member's name and its colon; the piece is what stands between the quotes.
+    /// Takes a member's name and its colon; the piece is what stands between the quotes. Inlined like
+    /// [`Scan::value`]: since values are read here as well, the compiler does not do it by itself.
+    #[inline(always)]
     pub fn name(&mut self) -> Result<Piece, Flaw> {
         self.expect(b'"', "a member's name in quotes")?;
         let name = self.string()?;
@@ -317,6 +321,24 @@ pub fn plain_run(text: &[u8], mut at: usize) -> usize {
         }
         at += BLOCK;
     }
+    at + plain_words(text.get(at..).unwrap_or_default())
+}
+
+/// The same for less than a block: names and short strings are as frequent as long ones.
+fn plain_words(text: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    // The lowest bit that is set is exact; above it, a borrow may have set more.
+    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & (ONES * 0x80);
+    let equals = |word: u64, byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    let mut at = 0;
+    while let Some(word) = text.get(at..).and_then(|rest| rest.first_chunk()) {
+        let word = u64::from_le_bytes(*word);
+        let hits = below(word, 0x20) | equals(word, b'"') | equals(word, b'\\');
+        if hits != 0 {
+            return at + hits.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
     let rest = text.get(at..).unwrap_or_default();
     at + rest.iter().position(|&b| b == b'"' || b == b'\\' || b < 0x20).unwrap_or(rest.len())
 }
@@ -383,6 +405,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_plain_run_ends_at_the_first_special_byte(bytes in proptest::collection::vec(
+            prop_oneof![Just(b'"'), Just(b'\\'), 0x1E..0x23_u8, 0x5A..0x5F_u8, 0x7E..0x82_u8, any::<u8>()], 0..80), at in 0..9_usize) {
+            let at = at.min(bytes.len());
+            let special = |&b: &u8| b == b'"' || b == b'\\' || b < 0x20;
+            let end = bytes[at..].iter().position(special).map_or(bytes.len(), |len| at + len);
+            prop_assert_eq!(plain_run(&bytes, at), end);
+        }
+
         #[test]
         fn agrees_with_serde_json(text in r#"([\[\]{}:,"\\0-9a-fntu.eE+\- ]|\\u[dD][89abAB][0-9]{2}|"a":){0,24}"#) {
             // serde_json refuses numbers that overflow an f64; that is no matter of grammar.

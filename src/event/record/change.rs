@@ -1,7 +1,8 @@
 //! What a program has made of an event, and how the event takes it over.
 
 use super::hidden::{Hidden, percent_of};
-use super::{Event, Member, Place, known_name, value};
+use super::notes::{Notes, Side};
+use super::{Escapes, Event, IN_EXTRA, Member, Piece, Place, Span, known_name, value};
 use smallvec::SmallVec;
 use vrl::value::{KeyString, ObjectMap, Value};
 
@@ -12,23 +13,16 @@ const FIRST: [&str; 4] = ["message", "time", "metadata", "severity"];
 /// has to fit into 31 bits even where many programs follow each other.
 const CHANGE_BYTES_MAX: usize = 64 << 20;
 
-/// What a program has made of an event.
+/// What has to become of the members at one place.
 #[derive(Debug, Default)]
-pub struct Changes {
-    pub(super) top: Edits,
-    pub(super) metadata: Edits,
-    /// The whole record, where it was taken as one.
-    pub(super) root: Option<Value>,
-    pub(super) percent: Option<ObjectMap>,
+struct Edits {
+    /// New values of members by their place in the list; none where it is removed.
+    kept: SmallVec<[(usize, Option<Value>); 2]>,
+    added: SmallVec<[(KeyString, Value); 2]>,
 }
 
-/// What a program has made of the members at one place.
-#[derive(Debug, Default)]
-pub(super) struct Edits {
-    /// New values of members by their place in the list; none where it is removed.
-    pub kept: SmallVec<[(usize, Option<Value>); 2]>,
-    pub added: SmallVec<[(KeyString, Value); 2]>,
-}
+/// Room for more than what is written needs, so that a quote or two of it find room without another allocation.
+const SPARE_BYTES: usize = 32;
 
 /// Events that a program has made.
 #[derive(Debug)]
@@ -43,28 +37,11 @@ pub enum Made {
     TooLarge,
 }
 
-impl Changes {
-    /// Bytes of what was written, roughly.
-    fn size_bytes(&self) -> usize {
-        let of = |edits: &Edits| -> usize {
-            let kept = edits.kept.iter().filter_map(|(_, value)| value.as_ref()).map(value::size_bytes);
-            let added = edits.added.iter().map(|(name, value)| name.len() + value::size_bytes(value));
-            kept.sum::<usize>() + added.sum::<usize>()
-        };
-        let root = self.root.as_ref().map_or(0, value::size_bytes);
-        let percent =
-            self.percent.iter().flatten().map(|(name, value)| name.len() + value::size_bytes(value));
-        of(&self.top) + of(&self.metadata) + root + percent.sum::<usize>()
-    }
-}
-
 impl Event {
     /// The name of the member with the index `at`.
     pub(super) fn key(&self, place: Place, at: usize) -> KeyString {
         let name = self.list(place).get(at).map(|member| self.name_bytes(member.name)).unwrap_or_default();
-        let mut key = Vec::with_capacity(name.len());
-        crate::event::json::string::unescape_into(name, &mut key);
-        value::key(key)
+        value::key(name, Escapes::Short)
     }
 
     /// The value of the member with the index `at`.
@@ -72,22 +49,30 @@ impl Event {
         let Some(member) = self.list(place).get(at) else { return Value::Null };
         let typed = self.hidden.iter().flat_map(|hidden| &hidden.typed);
         let typed = typed.filter(|(span, _)| *span == member.value).map(|(_, value)| value.clone()).next();
-        typed.unwrap_or_else(|| value::read(self.bytes(member.value)))
+        typed.unwrap_or_else(|| {
+            let (text, in_text) = (self.bytes(member.value), member.value.start & IN_EXTRA == 0);
+            value::read_of(text, member.value.escapes(), in_text.then_some(&self.text))
+        })
     }
 
     /// Takes over what a program has made of the event. Events that it has made beside this one come back; the first
     /// of all stays here, and none stays where there are none.
-    pub fn change(&mut self, changes: Changes) -> Made {
-        if changes.size_bytes() > CHANGE_BYTES_MAX {
+    pub fn change(&mut self, notes: &mut Notes) -> Made {
+        let size_bytes = notes.size_bytes();
+        if size_bytes > CHANGE_BYTES_MAX {
             return Made::TooLarge;
         }
-        if let Some(percent) = changes.percent {
-            self.hidden_mut().percent = Some(percent);
+        if let Some(percent) = notes.take_percent() {
+            let percent = percent.into_iter().map(|(name, member)| (name, value::alone(member)));
+            self.hidden_mut().percent = Some(percent.collect());
         }
-        match changes.root {
+        match notes.take_root() {
             None => {
-                self.edit(Place::Metadata, changes.metadata);
-                self.edit(Place::Top, changes.top);
+                if size_bytes > 0 {
+                    self.reserve(size_bytes + SPARE_BYTES);
+                }
+                self.take_over(Place::Metadata, &mut notes.metadata);
+                self.take_over(Place::Top, &mut notes.top);
                 Made::Itself
             }
             Some(Value::Array(values)) => self.split(values),
@@ -98,15 +83,19 @@ impl Event {
         }
     }
 
+    /// All of `%`, where a program has written to it.
+    pub(super) fn stored_percent(&self) -> Option<&ObjectMap> {
+        self.hidden.as_ref().and_then(|hidden| hidden.percent.as_ref())
+    }
+
     /// Whether a program has written to `%`.
     pub fn is_percent_written(&self) -> bool {
-        self.hidden.as_ref().is_some_and(|hidden| hidden.percent.is_some())
+        self.stored_percent().is_some()
     }
 
     /// Sets a member to what a program has written to `%` under the same name, if it has.
     pub fn set_from_percent(&mut self, place: Place, name: &str) {
-        let percent = self.hidden.as_ref().and_then(|hidden| hidden.percent.as_ref());
-        if let Some(value) = percent.and_then(|percent| percent.get(name)).cloned() {
+        if let Some(value) = self.stored_percent().and_then(|percent| percent.get(name)).cloned() {
             self.set(place, name, |out| {
                 value::write(&value, out);
             });
@@ -175,8 +164,19 @@ impl Event {
         edits
     }
 
+    fn take_over(&mut self, place: Place, side: &mut Side) {
+        self.rewrite(place, side.take_written());
+        self.list_mut(place).reserve(side.added_len());
+        side.take_added_all().for_each(|(name, value)| self.append(place, name, value));
+    }
+
     fn edit(&mut self, place: Place, edits: Edits) {
-        let Edits { kept, added } = edits;
+        self.rewrite(place, edits.kept.into_iter());
+        edits.added.into_iter().for_each(|(name, value)| self.append(place, &name, value));
+    }
+
+    /// Gives members new values, or takes them away.
+    fn rewrite(&mut self, place: Place, kept: impl Iterator<Item = (usize, Option<Value>)>) {
         let mut gone: SmallVec<[usize; 4]> = SmallVec::new();
         for (at, value) in kept {
             match value {
@@ -185,18 +185,19 @@ impl Event {
             }
         }
         gone.into_iter().rev().for_each(|at| self.remove_at(place, at));
-        for (name, value) in added {
-            if place == Place::Top && name.as_str() == "metadata" && matches!(value, Value::Object(_)) {
-                self.ensure_metadata();
-                self.set_metadata(value);
-                continue;
-            }
-            let mut is_plain = true;
-            self.set(place, &name, |out| is_plain = value::write(&value, out));
-            let at = self.list(place).len().saturating_sub(1);
-            if !is_plain {
-                self.remember_type(place, at, value);
-            }
+    }
+
+    /// Adds a member whose name no other has.
+    fn append(&mut self, place: Place, name: &str, value: Value) {
+        if place == Place::Top && name == "metadata" && matches!(value, Value::Object(_)) {
+            self.ensure_metadata();
+            return self.set_metadata(value);
+        }
+        let name = self.attach_name(name.as_bytes());
+        let (span, is_plain) = self.write_new(&value);
+        self.put(place, None, Member { name, value: span });
+        if !is_plain {
+            self.remember_type(place, self.list(place).len().saturating_sub(1), value);
         }
     }
 
@@ -211,12 +212,25 @@ impl Event {
             self.metadata.clear();
             self.metadata_at = None;
         }
-        let mut is_plain = true;
-        let span = self.write_value(|out| is_plain = value::write(&value, out));
+        let (span, is_plain) = self.write_new(&value);
         self.put(place, Some(at), Member { name, value: span });
         if !is_plain {
             self.remember_type(place, at, value);
         }
+    }
+
+    /// Writes `value` behind the record; says whether its text tells its type.
+    fn write_new(&mut self, value: &Value) -> (Span, bool) {
+        let start = self.extra.len();
+        let is_plain = value::write(value, &mut self.extra);
+        let end = self.extra.len();
+        // With its quotes, a string without escapes is as long as it was.
+        let escapes = match value {
+            Value::Bytes(bytes) if end - start != bytes.len() + 2 => Escapes::Short,
+            Value::Regex(_) => Escapes::Short,
+            _ => Escapes::None,
+        };
+        (Span::new(Piece { start, end, escapes }, true), is_plain)
     }
 
     /// Makes `value` the members of `metadata`, which is an object.
@@ -230,7 +244,7 @@ impl Event {
     /// Remembers a value whose text does not tell its type.
     fn remember_type(&mut self, place: Place, at: usize, value: Value) {
         if let Some(member) = self.list(place).get(at).copied() {
-            self.hidden_mut().typed.push((member.value, value));
+            self.hidden_mut().typed.push((member.value, value::alone(value)));
         }
     }
 }

@@ -28,29 +28,47 @@ impl Hidden {
     }
 }
 
+/// As many of [`PERCENT`] belong to one record, the others to its stream.
+pub(super) const PERCENT_OF_RECORD: usize = 3;
+
+/// The members of `%`.
+pub(super) const PERCENT: [&str; 10] = [
+    "offset",
+    "received",
+    "id",
+    "source",
+    "file",
+    "container",
+    "peer",
+    "reject_reason",
+    "reject_status",
+    "reject_answer",
+];
+
 /// `%` as it is before a program writes to it: where the record was read.
 pub(super) fn percent_of(origin: &Origin) -> ObjectMap {
+    PERCENT.iter().filter_map(|name| Some(((*name).into(), percent_member(origin, name)?))).collect()
+}
+
+/// One member of it.
+pub(super) fn percent_member(origin: &Origin, name: &str) -> Option<Value> {
     let stream = origin.stream();
-    let mut map = ObjectMap::new();
-    let mut put = |name: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            map.insert(name.into(), value);
-        }
-    };
     let text = |text: &Option<String>| text.as_deref().map(Value::from);
-    let number = |number: u64| i64::try_from(number).map_or(Value::Null, Value::Integer);
-    put("source", Some(stream.source.as_str().into()));
-    put("file", text(&stream.file));
-    put("container", text(&stream.container));
-    put("peer", text(&stream.peer));
-    put("offset", Some(number(origin.offset())));
-    let received = i64::try_from(origin.received_ms()).ok().and_then(DateTime::from_timestamp_millis);
-    put("received", received.map(Value::Timestamp));
-    put("id", Some(origin.id().into()));
-    if let Some(refusal) = &stream.refusal {
-        put("reject_reason", Some(refusal.reason.as_str().into()));
-        put("reject_status", refusal.status.map(|status| Value::Integer(status.into())));
-        put("reject_answer", Some(refusal.answer.as_str().into()));
+    let refusal = stream.refusal.as_ref();
+    match name {
+        "source" => Some(stream.source.as_str().into()),
+        "file" => text(&stream.file),
+        "container" => text(&stream.container),
+        "peer" => text(&stream.peer),
+        "offset" => Some(i64::try_from(origin.offset()).map_or(Value::Null, Value::Integer)),
+        "received" => {
+            let received = i64::try_from(origin.received_ms()).ok();
+            received.and_then(DateTime::from_timestamp_millis).map(Value::Timestamp)
+        }
+        "id" => Some(origin.id().into()),
+        "reject_reason" => refusal.map(|refusal| refusal.reason.as_str().into()),
+        "reject_status" => refusal?.status.map(|status| Value::Integer(status.into())),
+        "reject_answer" => refusal.map(|refusal| refusal.answer.as_str().into()),
+        _ => None,
     }
-    map
 }

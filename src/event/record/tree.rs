@@ -8,63 +8,19 @@
 //! Afterwards [`Event::change`] sets the members that are different now. So all others keep their bytes: the order of
 //! their names, the digits of their numbers.
 
-use super::change::{Changes, Edits};
 use super::hidden::percent_of;
+use super::notes::{Notes, Side};
 use super::{Event, Place};
-use smallvec::SmallVec;
 use std::cell::OnceCell;
 use vrl::compiler::{SecretTarget, Target};
 use vrl::path::{OwnedSegment, OwnedTargetPath, PathPrefix};
-use vrl::value::{KeyString, ObjectMap, Value};
-
-/// What is known of a member.
-#[derive(Debug)]
-enum Slot {
-    /// As it stands in the text.
-    Read(Value),
-    /// As the program wrote it.
-    Written(Value),
-    /// The program took it away.
-    Removed,
-}
-
-impl Slot {
-    fn value(&self) -> Option<&Value> {
-        match self {
-            Slot::Read(value) | Slot::Written(value) => Some(value),
-            Slot::Removed => None,
-        }
-    }
-
-    fn into_value(self) -> Option<Value> {
-        match self {
-            Slot::Read(value) | Slot::Written(value) => Some(value),
-            Slot::Removed => None,
-        }
-    }
-}
-
-/// The members at one place.
-#[derive(Debug, Default)]
-struct Side {
-    /// One for each member of the text.
-    slots: OnceCell<Box<[OnceCell<Slot>]>>,
-    /// Members that the text does not have.
-    added: SmallVec<[(KeyString, Value); 2]>,
-}
+use vrl::value::{ObjectMap, Value};
 
 /// An event on which a program runs.
 #[derive(Debug)]
 pub struct Tree<'a> {
     event: &'a Event,
-    top: Side,
-    metadata: Side,
-    /// The whole record, from the moment when a program has asked for it.
-    root: OnceCell<Value>,
-    /// Whether the program has written to the whole; if so, the sides count no more.
-    root_written: bool,
-    percent: OnceCell<Value>,
-    percent_written: bool,
+    notes: &'a mut Notes,
 }
 
 /// Where a path leads.
@@ -74,39 +30,18 @@ enum Way<'p> {
 }
 
 impl<'a> Tree<'a> {
-    /// A program's view of `event`.
-    pub fn new(event: &'a Event) -> Tree<'a> {
-        Tree {
-            event,
-            top: Side::default(),
-            metadata: Side::default(),
-            root: OnceCell::new(),
-            root_written: false,
-            percent: OnceCell::new(),
-            percent_written: false,
-        }
-    }
-
-    /// What has been written so far.
-    pub fn into_changes(self) -> Changes {
-        let Tree { top, metadata, root, root_written, percent, percent_written, .. } = self;
-        let percent = match percent.into_inner() {
-            Some(Value::Object(map)) if percent_written => Some(map),
-            Some(other) if percent_written => Some(ObjectMap::from([("value".into(), other)])),
-            _ => None,
-        };
-        match root.into_inner().filter(|_| root_written) {
-            Some(root) => Changes { root: Some(root), percent, ..Changes::default() },
-            None => Changes { top: top.into_edits(), metadata: metadata.into_edits(), root: None, percent },
-        }
+    /// A program's view of `event`. What it reads and writes is noted in `notes`, for [`Event::change`].
+    pub fn new(event: &'a Event, notes: &'a mut Notes) -> Tree<'a> {
+        notes.begin(event);
+        Tree { event, notes }
     }
 
     /// The value at `path`.
     pub fn get(&self, path: &OwnedTargetPath) -> Option<&Value> {
         if path.prefix == PathPrefix::Metadata {
-            return self.percent().get(&path.path);
+            return self.percent_at(&path.path.segments);
         }
-        if self.root.get().is_none()
+        if self.notes.root.get().is_none()
             && let Way::Member(place, name, rest) = self.way(&path.path.segments)
         {
             return self.member(place, name)?.get(rest);
@@ -117,7 +52,7 @@ impl<'a> Tree<'a> {
     /// The whole record, as its own value.
     pub fn record(self) -> Value {
         self.whole();
-        self.root.into_inner().unwrap_or(Value::Null)
+        self.notes.root.take().unwrap_or(Value::Null)
     }
 
     fn way<'p>(&self, segments: &'p [OwnedSegment]) -> Way<'p> {
@@ -133,67 +68,48 @@ impl<'a> Tree<'a> {
 
     fn side(&self, place: Place) -> &Side {
         match place {
-            Place::Top => &self.top,
-            Place::Metadata => &self.metadata,
+            Place::Top => &self.notes.top,
+            Place::Metadata => &self.notes.metadata,
         }
     }
 
     fn side_mut(&mut self, place: Place) -> &mut Side {
         match place {
-            Place::Top => &mut self.top,
-            Place::Metadata => &mut self.metadata,
+            Place::Top => &mut self.notes.top,
+            Place::Metadata => &mut self.notes.metadata,
         }
     }
 
-    fn slots(&self, place: Place) -> &[OnceCell<Slot>] {
-        let count = self.event.list(place).len();
-        self.side(place).slots.get_or_init(|| (0..count).map(|_| OnceCell::new()).collect())
-    }
-
     fn member(&self, place: Place, name: &str) -> Option<&Value> {
-        let Some(at) = self.event.position(place, name) else {
-            return self.side(place).added.iter().find(|(added, _)| added.as_str() == name).map(|(_, v)| v);
-        };
-        self.member_at(place, at)
+        match self.event.position(place, name) {
+            Some(at) => self.member_at(place, at),
+            None => self.side(place).added(name),
+        }
     }
 
     fn member_at(&self, place: Place, at: usize) -> Option<&Value> {
-        self.slots(place).get(at)?.get_or_init(|| Slot::Read(self.event.value(place, at))).value()
+        self.side(place).read(at, || self.event.value(place, at))
     }
 
-    /// Takes the slot of a member out, to be put back by [`Tree::put`].
+    /// Takes a member out.
     fn take(&mut self, place: Place, name: &str) -> Option<Value> {
-        let Some(at) = self.event.position(place, name) else {
-            let added = &mut self.side_mut(place).added;
-            let at = added.iter().position(|(added, _)| added.as_str() == name)?;
-            return Some(added.remove(at).1);
-        };
-        self.slots(place);
         let event = self.event;
-        let slot = self.side_mut(place).slots.get_mut()?.get_mut(at)?;
-        let taken = slot.take().unwrap_or_else(|| Slot::Read(event.value(place, at)));
-        drop(slot.set(Slot::Removed));
-        taken.into_value()
+        match event.position(place, name) {
+            Some(at) => self.side_mut(place).take(at, || event.value(place, at)),
+            None => self.side_mut(place).take_added(name),
+        }
     }
 
     fn put(&mut self, place: Place, name: &str, value: Value) {
-        let Some(at) = self.event.position(place, name) else {
-            let added = &mut self.side_mut(place).added;
-            match added.iter_mut().find(|(added, _)| added.as_str() == name) {
-                Some((_, old)) => *old = value,
-                None => added.push((name.into(), value)),
-            }
-            return;
-        };
-        self.slots(place);
-        if let Some(slot) = self.side_mut(place).slots.get_mut().and_then(|slots| slots.get_mut(at)) {
-            *slot = OnceCell::from(Slot::Written(value));
+        match self.event.position(place, name) {
+            Some(at) => self.side_mut(place).write(at, value),
+            None => self.side_mut(place).add(name, value),
         }
     }
 
     /// The whole record as one value.
     fn whole(&self) -> &Value {
-        self.root.get_or_init(|| {
+        self.notes.root.get_or_init(|| {
             let metadata_at = self.event.metadata_at.map(|at| at as usize);
             let mut map = self.all(Place::Top, metadata_at);
             if metadata_at.is_some() {
@@ -206,10 +122,11 @@ impl<'a> Tree<'a> {
     /// Changes the whole record.
     fn change_whole<T>(&mut self, change: impl FnOnce(&mut Value) -> T) -> T {
         self.whole();
-        self.root_written = true;
-        let mut root = self.root.take().unwrap_or(Value::Null);
+        let notes = &mut *self.notes;
+        notes.root_written = true;
+        let mut root = notes.root.take().unwrap_or(Value::Null);
         let result = change(&mut root);
-        self.root = OnceCell::from(root);
+        notes.root = OnceCell::from(root);
         result
     }
 
@@ -217,22 +134,37 @@ impl<'a> Tree<'a> {
         let kept = (0..self.event.list(place).len()).filter(|at| Some(*at) != except);
         let kept =
             kept.filter_map(|at| Some((self.event.key(place, at), self.member_at(place, at)?.clone())));
-        kept.chain(self.side(place).added.iter().cloned()).collect()
+        let added = self.side(place).all_added();
+        kept.chain(added.map(|(name, value)| (name.into(), value.clone()))).collect()
+    }
+
+    /// A member of `%` is read alone, where it can be: `%id` is a hash.
+    fn percent_at(&self, segments: &[OwnedSegment]) -> Option<&Value> {
+        let percent = &self.notes.percent;
+        if let [OwnedSegment::Field(name), rest @ ..] = segments
+            && percent.whole.get().is_none()
+            && self.event.stored_percent().is_none()
+        {
+            return percent.member(self.event.origin(), name)?.get(rest);
+        }
+        self.percent().get(segments)
     }
 
     fn percent(&self) -> &Value {
-        let stored = || self.event.hidden.as_ref().and_then(|hidden| hidden.percent.clone());
-        self.percent
-            .get_or_init(|| Value::Object(stored().unwrap_or_else(|| percent_of(self.event.origin()))))
+        let event = self.event;
+        self.notes.percent.whole.get_or_init(|| {
+            Value::Object(event.stored_percent().cloned().unwrap_or_else(|| percent_of(event.origin())))
+        })
     }
 
     /// Changes `%`.
     fn change_percent<T>(&mut self, change: impl FnOnce(&mut Value) -> T) -> T {
         self.percent();
-        let mut percent = self.percent.take().unwrap_or(Value::Null);
-        let result = change(&mut percent);
-        self.percent = OnceCell::from(percent);
-        self.percent_written = true;
+        let percent = &mut self.notes.percent;
+        let mut whole = percent.whole.take().unwrap_or(Value::Null);
+        let result = change(&mut whole);
+        percent.whole = OnceCell::from(whole);
+        percent.written = true;
         result
     }
 
@@ -242,9 +174,9 @@ impl<'a> Tree<'a> {
         if path.prefix == PathPrefix::Metadata {
             self.change_percent(|percent| insert(percent, segments, value));
         } else if segments.is_empty() {
-            self.root = OnceCell::from(value);
-            self.root_written = true;
-        } else if self.root.get().is_none()
+            self.notes.root = OnceCell::from(value);
+            self.notes.root_written = true;
+        } else if self.notes.root.get().is_none()
             && let Way::Member(place, name, rest) = self.way(segments)
         {
             if rest.is_empty() {
@@ -264,17 +196,15 @@ impl<'a> Tree<'a> {
         if path.prefix == PathPrefix::Metadata {
             return self.change_percent(|percent| percent.remove(segments, compact));
         }
+        // What goes with the last that was in it may be anything above.
+        let way = if compact || self.notes.root.get().is_some() { Way::Whole } else { self.way(segments) };
+        if let Way::Member(place, name, []) = way {
+            return self.take(place, name);
+        }
         // What is not there must not have its surroundings written anew.
         self.get(path)?;
-        // What goes with the last that was in it may be anything above.
-        if self.root.get().is_none()
-            && !compact
-            && let Way::Member(place, name, rest) = self.way(segments)
-        {
+        if let Way::Member(place, name, rest) = way {
             let mut member = self.take(place, name)?;
-            if rest.is_empty() {
-                return Some(member);
-            }
             let removed = member.remove(rest, false);
             self.put(place, name, member);
             return removed;
@@ -288,18 +218,6 @@ fn insert(target: &mut Value, segments: &[OwnedSegment], value: Value) {
         *target = value;
     } else {
         target.insert(segments, value);
-    }
-}
-
-impl Side {
-    fn into_edits(self) -> Edits {
-        let slots = self.slots.into_inner().unwrap_or_default();
-        let edit = |(at, slot): (usize, OnceCell<Slot>)| match slot.into_inner()? {
-            Slot::Read(_) => None,
-            Slot::Written(value) => Some((at, Some(value))),
-            Slot::Removed => Some((at, None)),
-        };
-        Edits { kept: slots.into_iter().enumerate().filter_map(edit).collect(), added: self.added }
     }
 }
 
@@ -318,13 +236,14 @@ impl Target for Tree<'_> {
         Ok(match path.prefix {
             PathPrefix::Metadata => {
                 self.percent();
-                self.percent_written = true;
-                self.percent.get_mut().and_then(|percent| percent.get_mut(&path.path))
+                let percent = &mut self.notes.percent;
+                percent.written = true;
+                percent.whole.get_mut().and_then(|whole| whole.get_mut(&path.path))
             }
             PathPrefix::Event => {
                 self.whole();
-                self.root_written = true;
-                self.root.get_mut().and_then(|root| root.get_mut(&path.path))
+                self.notes.root_written = true;
+                self.notes.root.get_mut().and_then(|root| root.get_mut(&path.path))
             }
         })
     }

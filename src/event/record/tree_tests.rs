@@ -21,10 +21,9 @@ fn path(text: &str) -> OwnedTargetPath {
 }
 
 fn run(event: &mut Event, program: impl FnOnce(&mut Tree<'_>)) -> Made {
-    let mut tree = Tree::new(event);
-    program(&mut tree);
-    let changes = tree.into_changes();
-    event.change(changes)
+    let mut notes = Notes::default();
+    program(&mut Tree::new(event, &mut notes));
+    event.change(&mut notes)
 }
 
 const RECORD: &str = r#"{"z":1.50,"message":"a\u00e9","metadata":{"n":18446744073709551616,"code":"x","o":{"b":1,"a":2}},"big":{"y":1.10,"x":0}}"#;
@@ -207,9 +206,15 @@ proptest! {
         let text = serde_json::json!(start).to_string();
         let (mut e, mut model) = (event(&text), value::read(text.as_bytes()));
         let mut operations = operations.into_iter().peekable();
+        // The notes of one program after the other, some of which have failed.
+        let mut notes = Notes::default();
         while operations.peek().is_some() {
             // A program of some operations, then some on the text.
-            let mut tree = Tree::new(&e);
+            let mut failed = Tree::new(&e, &mut notes);
+            failed.set(&path(".metadata.a"), 1.into());
+            failed.set(&path(".b"), 1.into());
+            failed.remove(&path(".message"), false);
+            let mut tree = Tree::new(&e, &mut notes);
             for (what, at, new, compact, more) in operations.by_ref() {
                 let path = path(PATHS[at]);
                 let new = value::read(new.to_string().as_bytes());
@@ -232,8 +237,7 @@ proptest! {
                 }
                 if !more { break; }
             }
-            let changes = tree.into_changes();
-            e.change(changes);
+            e.change(&mut notes);
             if e.has(Place::Metadata, "a") {
                 e.rename(Place::Metadata, "a", "b");
                 let a = model.remove(&path(".metadata.a").path, false).unwrap();

@@ -3,7 +3,7 @@
 //! Ours instead of `serde_json`: the text is valid already and its strings are often shared instead of copied; numbers
 //! are read exactly; and strings are written as everywhere in evaltrail.
 
-use crate::event::json::scan::Scan;
+use crate::event::json::scan::{Escapes, Scan};
 use crate::event::json::string::{quote_into, unescape_into};
 use bytes::Bytes;
 use chrono::SecondsFormat;
@@ -12,13 +12,20 @@ use vrl::value::{KeyString, ObjectMap, Value};
 
 /// The value that `text`, one valid JSON value, stands for. A whole number that 64 bits can't hold becomes a float, as
 /// everywhere in VRL.
+#[cfg(test)]
 pub(super) fn read(text: &[u8]) -> Value {
+    read_of(text, Escapes::Free, None)
+}
+
+/// The same for a text that is a part of `whole`, where one is given: strings without escapes are then parts of it as
+/// well, without a copy. They hold on to it: a value that outlives its event has to be [`alone`].
+pub(super) fn read_of(text: &[u8], escapes: Escapes, whole: Option<&Bytes>) -> Value {
     match text.first() {
-        Some(b'"') => Value::Bytes(string(text)),
+        Some(b'"') => Value::Bytes(string(text, escapes, whole)),
         Some(b'{' | b'[') => {
             let mut scan = Scan::new(text);
             // Scanned once before, so it is valid and not deep.
-            nested(text, &mut scan).unwrap_or(Value::Null)
+            nested(text, &mut scan, whole).unwrap_or(Value::Null)
         }
         Some(b't') => Value::Boolean(true),
         Some(b'f') => Value::Boolean(false),
@@ -28,10 +35,10 @@ pub(super) fn read(text: &[u8]) -> Value {
 }
 
 /// The string that `text` with its quotes stands for.
-fn string(text: &[u8]) -> Bytes {
+fn string(text: &[u8], escapes: Escapes, whole: Option<&Bytes>) -> Bytes {
     let inner = text.get(1..text.len().saturating_sub(1)).unwrap_or_default();
-    if memchr::memchr(b'\\', inner).is_none() {
-        return Bytes::copy_from_slice(inner);
+    if escapes == Escapes::None {
+        return whole.map_or_else(|| Bytes::copy_from_slice(inner), |whole| whole.slice_ref(inner));
     }
     let mut string = Vec::with_capacity(inner.len());
     unescape_into(inner, &mut string);
@@ -46,7 +53,7 @@ fn number(text: &[u8]) -> Value {
 }
 
 /// Takes one value from `scan`, which reads `text`.
-fn nested(text: &[u8], scan: &mut Scan<'_>) -> Option<Value> {
+fn nested(text: &[u8], scan: &mut Scan<'_>, whole: Option<&Bytes>) -> Option<Value> {
     match scan.next_token()? {
         b'{' => {
             scan.expect(b'{', "").ok()?;
@@ -56,9 +63,7 @@ fn nested(text: &[u8], scan: &mut Scan<'_>) -> Option<Value> {
             }
             loop {
                 let piece = scan.name().ok()?;
-                let mut name = Vec::with_capacity(piece.end - piece.start);
-                unescape_into(text.get(piece.start..piece.end)?, &mut name);
-                map.insert(key(name), nested(text, scan)?);
+                map.insert(key(text.get(piece.start..piece.end)?, piece.escapes), nested(text, scan, whole)?);
                 if !scan.take(b',') {
                     scan.expect(b'}', "").ok()?;
                     return Some(Value::Object(map));
@@ -72,7 +77,7 @@ fn nested(text: &[u8], scan: &mut Scan<'_>) -> Option<Value> {
                 return Some(Value::Array(list));
             }
             loop {
-                list.push(nested(text, scan)?);
+                list.push(nested(text, scan, whole)?);
                 if !scan.take(b',') {
                     scan.expect(b']', "").ok()?;
                     return Some(Value::Array(list));
@@ -81,13 +86,30 @@ fn nested(text: &[u8], scan: &mut Scan<'_>) -> Option<Value> {
         }
         _ => {
             let piece = scan.value().ok()?;
-            Some(read(text.get(piece.start..piece.end)?))
+            Some(read_of(text.get(piece.start..piece.end)?, piece.escapes, whole))
         }
     }
 }
 
-/// A name out of its bytes, which are UTF-8.
-pub(super) fn key(name: Vec<u8>) -> KeyString {
+/// `value` with copies of all strings, so that it holds on to no buffer of other bytes.
+pub(super) fn alone(value: Value) -> Value {
+    match value {
+        Value::Bytes(bytes) => Value::Bytes(Bytes::copy_from_slice(&bytes)),
+        Value::Array(list) => Value::Array(list.into_iter().map(alone).collect()),
+        Value::Object(map) => {
+            Value::Object(map.into_iter().map(|(name, item)| (name, alone(item))).collect())
+        }
+        other => other,
+    }
+}
+
+/// The name that `text`, which stood between quotes, stands for.
+pub(super) fn key(text: &[u8], escapes: Escapes) -> KeyString {
+    if escapes == Escapes::None {
+        return str::from_utf8(text).unwrap_or_default().into();
+    }
+    let mut name = Vec::with_capacity(text.len());
+    unescape_into(text, &mut name);
     String::from_utf8(name).unwrap_or_default().into()
 }
 
@@ -141,7 +163,7 @@ pub fn write(value: &Value, out: &mut Vec<u8>) -> bool {
 }
 
 fn text(bytes: &[u8], out: &mut Vec<u8>) -> bool {
-    let is_text = simdutf8::basic::from_utf8(bytes).is_ok();
+    let is_text = bytes.is_ascii() || simdutf8::basic::from_utf8(bytes).is_ok();
     if is_text {
         quote_into(bytes, out);
     } else {
