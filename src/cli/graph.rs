@@ -1,7 +1,7 @@
 //! `evaltrail graph`, `completions` and `man`.
 
 use super::args::{Cli, GraphArgs, GraphFormat};
-use super::load::load;
+use super::load::{load, variable};
 use super::{EXIT_FAILED, EXIT_REFUSED, complain, print};
 use crate::config::Environment;
 use crate::topology::{Drawing, draw};
@@ -9,9 +9,11 @@ use clap::CommandFactory;
 use clap_complete::Shell;
 use std::process::ExitCode;
 
-/// Draws a pipeline. What comes from the environment is not part of the picture.
+/// Draws a pipeline.
 pub fn run(args: &GraphArgs) -> ExitCode {
-    let Some((loaded, _)) = load(&args.config, Environment::Absent) else { return EXIT_REFUSED.into() };
+    let Some((loaded, _)) = load(&args.config, Environment::Of(&variable)) else {
+        return EXIT_REFUSED.into();
+    };
     let how = match args.format {
         GraphFormat::Text => Drawing::Text,
         GraphFormat::Mermaid => Drawing::Mermaid,

@@ -27,10 +27,12 @@ fn a_pipeline_is_drawn_with_its_ports() {
 }
 
 #[test]
-fn without_a_config_the_embedded_pipeline_is_drawn_and_variables_need_not_be_set() {
+fn without_a_config_the_embedded_pipeline_is_drawn_and_ports_that_nobody_consumes_say_so() {
     let text = Run::new(&["graph"]).run().exits(0).stdout;
     assert!(text.contains("audit_policy"), "{text}");
-    let run = Run::new(&["graph", "-c", "configs/http.toml"]).current_dir(root()).run().exits(0);
+    let config = "[sources.in]\ntype = \"stdin\"\n[sinks.siem]\ntype = \"http\"\ninputs = [\"in\"]\n\
+        uri = \"https://${HOST}/\"\n";
+    let run = Run::new(&["graph"]).config(config).env("HOST", "siem.example.com").run().exits(0);
     assert!(run.stdout.contains(".rejected → (kept as dead letters)"), "{}", run.stdout);
 }
 
