@@ -1,11 +1,11 @@
 //! `evaltrail explain`.
 
 use super::args::ConfigArgs;
-use super::load::{load, variable};
+use super::load::{read, show, variable};
 use super::run::{first_signal, runtime};
 use super::{EXIT_FAILED, EXIT_REFUSED, complain};
 use crate::codec::{Encoding, EncodingCodec};
-use crate::config::Environment;
+use crate::config::{self, BUILTIN, Environment};
 use crate::sinks::console::Console;
 use crate::sources::stdin::Stdin;
 use crate::topology::{Outcome, Pipeline, RunMode, explaining};
@@ -14,7 +14,10 @@ use std::time::Duration;
 
 /// Tells what the policies of a config decide about a log on standard input.
 pub fn run(args: ConfigArgs) -> ExitCode {
-    let Some((loaded, _)) = load(&args, Environment::Of(&variable)) else { return EXIT_REFUSED.into() };
+    let environment = Environment::Of(&variable);
+    let read = read(&args, |files| config::transforms(files, &BUILTIN, environment));
+    let Some((loaded, files)) = read else { return EXIT_REFUSED.into() };
+    show(&loaded.warnings, &files);
     let encoding = Encoding { codec: EncodingCodec::Text, ..Encoding::default() };
     let screen = Console { encoding, ..Console::default() };
     let Some(plan) = explaining(loaded.plan, Box::new(Stdin::default()), Box::new(screen)) else {

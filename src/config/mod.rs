@@ -80,6 +80,8 @@ enum Purpose {
     Validate,
     /// To test its transforms: sources and sinks are known by their ids only, and may be missing.
     Test,
+    /// To use its transforms; the same, without its tests.
+    Transforms,
 }
 
 impl Purpose {
@@ -89,6 +91,7 @@ impl Purpose {
             Purpose::Run => &[unit::SECTION],
             Purpose::Validate => &[],
             Purpose::Test => &["sources", "sinks", "data_dir", "api"],
+            Purpose::Transforms => &["sources", "sinks", "data_dir", "api", unit::SECTION],
         }
     }
 }
@@ -119,6 +122,19 @@ pub fn validate(
 ) -> Result<Loaded, Vec<Diagnostic>> {
     let read = read_all(files, registry, environment, Purpose::Validate);
     read.map(|(loaded, tests, _)| Loaded { tests: tests.len(), ..loaded })
+}
+
+/// Merges `files` into a plan of transforms alone. Sources and sinks may be missing or wrong, and tests are not looked at.
+///
+/// # Errors
+///
+/// As in [`load`].
+pub fn transforms(
+    files: &[Source],
+    registry: &Registry<'_>,
+    environment: Environment<'_>,
+) -> Result<Loaded, Vec<Diagnostic>> {
+    read_all(files, registry, environment, Purpose::Transforms).map(|(loaded, ..)| loaded)
 }
 
 /// The tests of `files`, with the transforms that they are about. Sources and sinks may be missing or wrong: nobody looks
@@ -216,7 +232,7 @@ impl Collected {
         let mut sections = Role::ALL.map(|(name, _)| name).to_vec();
         sections.push(unit::SECTION);
         let (components, top) = root.split(&sections);
-        if purpose != Purpose::Run {
+        if matches!(purpose, Purpose::Validate | Purpose::Test) {
             self.secrets.extend(unit::secrets(&components));
             self.written.extend(unit::collect(file, text, &components, &mut self.diagnostics));
         }
@@ -234,7 +250,9 @@ impl Collected {
                 let key = Place::new(file, entry.span.clone());
                 let mut reader = Reader { file, text, registry, diagnostics: &mut self.diagnostics };
                 let component = match (purpose, role) {
-                    (Purpose::Test, Role::Source | Role::Sink) => reader.name(role, entry.clone()),
+                    (Purpose::Test | Purpose::Transforms, Role::Source | Role::Sink) => {
+                        reader.name(role, entry.clone())
+                    }
                     _ => reader.read(role, entry.clone()),
                 };
                 let title = format!("the id `{}` is given twice", entry.name);
@@ -290,8 +308,8 @@ fn connect(
     let has = |role| components.iter().any(|one| one.role == role);
     let scope = match purpose {
         Purpose::Run | Purpose::Validate => Scope::Whole,
-        Purpose::Test if has(Role::Source) => Scope::Transforms,
-        Purpose::Test => Scope::TransformsAlone,
+        Purpose::Test | Purpose::Transforms if has(Role::Source) => Scope::Transforms,
+        Purpose::Test | Purpose::Transforms => Scope::TransformsAlone,
     };
     for (section, role) in [("sources", Role::Source), ("sinks", Role::Sink)] {
         if scope == Scope::Whole && !has(role) {

@@ -18,7 +18,7 @@ const EVENTS_MAX: u32 = 10_000;
 /// Makes `plan` read what `source` gives, in the place of all its sources, and write by `sink` what its policies decide
 /// and why. None where it has no policy.
 pub fn explaining(plan: Plan, source: Box<dyn SourceConfig>, sink: Box<dyn SinkConfig>) -> Option<Plan> {
-    let Plan { sources, transforms, sinks, shutdown_timeout, data_dir, .. } = plan;
+    let Plan { transforms, shutdown_timeout, data_dir, .. } = plan;
     let limits = Limits { events_max: EVENTS_MAX, kib_max: QUEUE_KIB_MAX, when_full: WhenFull::Block };
     let policies: Vec<String> = transforms
         .iter()
@@ -28,17 +28,19 @@ pub fn explaining(plan: Plan, source: Box<dyn SourceConfig>, sink: Box<dyn SinkC
     if policies.is_empty() {
         return None;
     }
-    let is_source = |id: &str| sources.iter().any(|node| node.id == id);
     let mut nodes: BTreeMap<String, Node<dyn TransformConfig>> =
         transforms.into_iter().map(|node| (node.id.clone(), node)).collect();
+    let ids: BTreeSet<String> = nodes.keys().cloned().collect();
     for node in nodes.values_mut() {
         let inputs: BTreeSet<OutputId> = node
             .inputs
             .iter()
-            // Neither faults nor what a sink has refused.
-            .filter(|input| !sinks.iter().any(|sink| sink.id == input.component))
-            .filter(|input| !(is_source(&input.component) && input.port.is_some()))
-            .map(|input| if is_source(&input.component) { output(SOURCE) } else { input.clone() })
+            .filter_map(|input| match (ids.contains(&input.component), &input.port) {
+                (true, _) => Some(input.clone()),
+                (false, None) => Some(output(SOURCE)),
+                // Faults, and what a sink has refused.
+                (false, Some(_)) => None,
+            })
             .collect();
         node.inputs = inputs.into_iter().collect();
     }

@@ -63,7 +63,7 @@ fn each_evaluation_has_a_line_that_says_which_rule_decided_and_why() {
         "[Livebook] Application running at http://localhost:8080/?token=abc\n".to_owned(),
     ];
     let config = chain("", RULES, "keys = [\"code\"]")
-        .replace("\"console\"", "\"http\"\nuri = \"http://127.0.0.1:1/\"");
+        .replace("\"console\"", "\"http\"\nuri = \"https://siem.example.com/\"\nauth = { strategy = \"bearer\", token = \"${NOT_SET}\" }");
     let (stdout, stderr) = explain(&config, log.concat());
     let expected = "\
         2025-10-03T17:48:00.001Z default robot-7: none, by `robots` (users)\n\
