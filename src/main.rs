@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    evaltrail::cli::main(std::env::args_os())
+    evaltrail::cli::on_deep_stack(|| evaltrail::cli::main(std::env::args_os()))
 }

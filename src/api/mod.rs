@@ -31,11 +31,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
 /// Connections at most; others wait until one of them is closed.
-const CONNECTIONS_MAX: usize = 64;
+const CONNECTIONS_MAX: usize = 256;
 /// A client has so long to send the head of a request.
-const HEAD_WAIT: Duration = Duration::from_secs(10);
-/// A connection lives so long, whatever it does.
-const CONNECTION_AGE: Duration = Duration::from_secs(120);
+const HEAD_WAIT: Duration = Duration::from_secs(5);
+/// A connection lives so long, whatever it does; it is there for one request, so that idle ones keep nobody out.
+const CONNECTION_AGE: Duration = Duration::from_secs(10);
 /// How long to wait where no connection can be accepted.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 const JSON: &str = "application/json";
@@ -78,7 +78,7 @@ impl Api {
 async fn attend(stream: TcpStream, site: &Site) {
     let service = service_fn(async |request: Request<Incoming>| Ok::<_, Infallible>(site.answer(&request)));
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_WAIT);
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_WAIT).keep_alive(false);
     let connection = http.serve_connection(TokioIo::new(stream), service);
     // A client that went away has nobody to be told of it.
     drop(timeout(CONNECTION_AGE, connection).await);

@@ -27,6 +27,22 @@ const EXIT_FAILED: u8 = 1;
 /// Bad usage or a bad config: nothing was started.
 const EXIT_REFUSED: u8 = 2;
 
+/// Stack of each thread, in bytes. Compiling a long program in VRL and taking down a deep value go as deep as these are:
+/// some 350 bytes a level. Only what is touched takes memory.
+pub const STACK_BYTES: usize = 256 << 20;
+
+/// Runs `work` on a thread whose stack is that deep, where the system gives one.
+pub fn on_deep_stack(work: impl FnOnce() -> ExitCode + Send + Clone) -> ExitCode {
+    std::thread::scope(|scope| {
+        let deep = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work.clone());
+        match deep {
+            // A panic has said what it is.
+            Ok(thread) => thread.join().unwrap_or(EXIT_FAILED.into()),
+            Err(_) => work(),
+        }
+    })
+}
+
 /// Runs the program and says how it ended: 0 when all is well, 1 when something was rejected or lost, 2 when nothing
 /// was started.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {

@@ -2,7 +2,7 @@
 
 use super::args::{LogArgs, LogFormat, RunArgs};
 use super::load::{load, variable};
-use super::{EXIT_FAILED, EXIT_REFUSED, complain};
+use super::{EXIT_FAILED, EXIT_REFUSED, STACK_BYTES, complain};
 use crate::api::Api;
 use crate::config::Environment;
 use crate::delivery::Totals;
@@ -47,7 +47,13 @@ pub fn run(args: &RunArgs) -> ExitCode {
 pub fn runtime() -> io::Result<Runtime> {
     let threads = std::thread::available_parallelism().map_or(THREADS_MIN, usize::from);
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.worker_threads(threads.clamp(THREADS_MIN, THREADS_MAX)).enable_all().build()
+    builder.worker_threads(threads.clamp(THREADS_MIN, THREADS_MAX));
+    // Where address space is short, shallow programs still run.
+    let has_room = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(|| ()).is_ok();
+    if has_room {
+        builder.thread_stack_size(STACK_BYTES);
+    }
+    builder.enable_all().build()
 }
 
 async fn run_plan(plan: &Plan, args: &RunArgs) -> ExitCode {

@@ -27,13 +27,23 @@ pub fn hide_in(events: &mut [Event]) {
             continue;
         }
         for place in [Place::Top, Place::Metadata] {
-            let lines = event.members(place).filter(|(_, value)| memmem::find(value.text(), LINE).is_some());
-            let hidden = lines.filter_map(|(name, value)| {
-                Some((String::from_utf8_lossy(name).into_owned(), hide(&value.string()?)?))
+            // The members of `metadata` come by themselves.
+            let is_whole =
+                |name: &[u8], is_string: bool| place == Place::Top && name == b"metadata" && !is_string;
+            let lines = event.members(place).filter(|(name, value)| {
+                memmem::find(value.text(), LINE).is_some() && !is_whole(name, value.is_string())
             });
-            let hidden: Vec<(String, Vec<u8>)> = hidden.collect();
-            for (name, text) in hidden {
-                event.set_string(place, &name, &text);
+            let hidden = lines.filter_map(|(name, value)| {
+                // In what is no string, the address ends where the string around it does, as JSON or not.
+                let hidden = if value.is_string() { hide(&value.string()?)? } else { hide(value.text())? };
+                Some((String::from_utf8_lossy(name).into_owned(), value.is_string(), hidden))
+            });
+            let hidden: Vec<(String, bool, Vec<u8>)> = hidden.collect();
+            for (name, is_string, text) in hidden {
+                match is_string {
+                    true => event.set_string(place, &name, &text),
+                    false => event.set(place, &name, |out| out.extend_from_slice(&text)),
+                }
             }
         }
     }
@@ -98,6 +108,7 @@ mod tests {
         let mut events = [
             event(format!(r#"{{"message":"{text}","n":1,"metadata":{{"line":"{text}"}}}}"#)),
             event(format!(r#"{{"metadata":{{"event":"code.evaluate","code":"{text}"}}}}"#)),
+            event(format!(r#"{{"message":{{"report":["{text}"]}},"metadata":{{"a":{{"b":"{text}"}}}}}}"#)),
         ];
         hide_in(&mut events);
         let json = events.each_ref().map(|event| {
@@ -107,5 +118,7 @@ mod tests {
         });
         assert!(!json[0].contains("abc") && json[0].matches("livebook-token").count() == 2, "{}", json[0]);
         assert!(json[1].contains("abc"), "{}", json[1]);
+        assert!(!json[2].contains("abc") && json[2].matches("livebook-token").count() == 2, "{}", json[2]);
+        assert!(serde_json::from_str::<serde_json::Value>(&json[2]).is_ok());
     }
 }

@@ -47,7 +47,8 @@ pub fn run_shown(program: &mut Program, mut event: Event, show: Show, out: &mut 
         Made::Nothing => return Ran::Nothing,
         Made::TooLarge => {
             line(&event, out);
-            let message = "the program has written more than an event can hold".to_owned();
+            let message =
+                "the program has written more than an event can hold: too much, or too deep".to_owned();
             return Ran::Failed(Failure { is_abort: false, message });
         }
     }

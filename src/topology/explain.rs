@@ -10,7 +10,7 @@ use crate::transforms::{Transform, TransformConfig};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// The id of the source; no config can have it.
+/// The id of the source where there are several in the config; no config can have it.
 const SOURCE: &str = "<log>";
 /// Lines that wait for the screen, at most.
 const EVENTS_MAX: u32 = 10_000;
@@ -31,13 +31,21 @@ pub fn explaining(plan: Plan, source: Box<dyn SourceConfig>, sink: Box<dyn SinkC
     let mut nodes: BTreeMap<String, Node<dyn TransformConfig>> =
         transforms.into_iter().map(|node| (node.id.clone(), node)).collect();
     let ids: BTreeSet<String> = nodes.keys().cloned().collect();
+    // What asks for `%source` is to see the one that is there.
+    let inputs = nodes.values().flat_map(|node| &node.inputs);
+    let in_front = inputs.filter(|input| input.port.is_none() && !ids.contains(&input.component));
+    let in_front: BTreeSet<String> = in_front.map(|input| input.component.clone()).collect();
+    let log = match in_front.first().filter(|_| in_front.len() == 1) {
+        Some(only) => only.clone(),
+        None => SOURCE.to_owned(),
+    };
     for node in nodes.values_mut() {
         let inputs: BTreeSet<OutputId> = node
             .inputs
             .iter()
             .filter_map(|input| match (ids.contains(&input.component), &input.port) {
                 (true, _) => Some(input.clone()),
-                (false, None) => Some(output(SOURCE)),
+                (false, None) => Some(output(&log)),
                 // Faults, and what a sink has refused.
                 (false, Some(_)) => None,
             })
@@ -68,8 +76,7 @@ pub fn explaining(plan: Plan, source: Box<dyn SourceConfig>, sink: Box<dyn SinkC
             (false, false) => {}
         }
     }
-    let source =
-        Node { id: SOURCE.to_owned(), kind: "stdin", inputs: Vec::new(), limits, disk: None, config: source };
+    let source = Node { id: log, kind: "stdin", inputs: Vec::new(), limits, disk: None, config: source };
     let sink = Node {
         id: "<screen>".to_owned(),
         kind: "console",

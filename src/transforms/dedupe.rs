@@ -7,7 +7,8 @@
 //! | `cache.num_events` | how many events are remembered; the one that was met longest ago is forgotten first | `5000` |
 //!
 //! Two values are the same if they have the same type and read the same; a field that is missing is another thing than
-//! one that is `null`. What is dropped is counted as `duplicate`.
+//! one that is `null`. Numbers are read as in VRL: those that differ only beyond 64 bits, or beyond some 16 digits behind a
+//! point, are the same. What is dropped is counted as `duplicate`.
 //!
 //! The default is not Vector's (`timestamp`, `host`, `message`): two people may run a cell in the same millisecond, and
 //! only the metadata tell. Events are remembered in memory, by a digest; behind a `file` source a restart brings back

@@ -178,7 +178,9 @@ impl Transform for Remapper {
                         false
                     }
                     Made::TooLarge => {
-                        let message = "the program has written more than an event can hold".to_owned();
+                        let message =
+                            "the program has written more than an event can hold: too much, or too deep"
+                                .to_owned();
                         self.failed(event, &Failure { is_abort: false, message }, batch, ports)
                     }
                 },

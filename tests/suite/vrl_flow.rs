@@ -1,6 +1,7 @@
 //! `filter`, `route`, `dedupe` and `throttle` through the whole program: what passes, and that the rest is counted.
 
 use crate::harness::{Run, TempDir, through};
+use serde_json::json;
 use std::fmt::Write;
 
 /// Standard input and one transform of this type; `inputs` are those of a console.
@@ -90,4 +91,39 @@ fn throttle_passes_so_many_in_a_window() {
     let options = "type = \"throttle\"\nthreshold = 1\nwindow_secs = 3600\nkey_field = \"{{ a }}\"\nexclude = 'exists(.b)'";
     let outcome = through(&config(options, "\"t\""), LOG);
     assert_eq!(outcome.lines(), [r#"{"a":1}"#, r#"{"a":2}"#, r#"{"a":"x"}"#, r#"{"b":1}"#]);
+}
+
+#[test]
+fn a_value_that_is_too_deep_is_a_failure_of_its_event_alone() {
+    let deep = format!("{}1{}", "<a>".repeat(8_000), "</a>".repeat(8_000));
+    let log = [json!({"n": 1}), json!({"n": 2, "s": deep, "o": {"a.".repeat(8_000): 1}}), json!({"n": 3})];
+    let log: String = log.iter().map(|record| format!("{record}\n")).collect();
+    for (program, failed) in [
+        (".x = parse_xml!(string(.s) ?? \"<a>1</a>\")", 1),
+        ("x, err = parse_xml(.s)\n.ok = err == null", 0),
+        (".x = unflatten(object(.o) ?? {})", 1),
+    ] {
+        let config = format!(
+            "[sources.in]\ntype = \"stdin\"\ndecoding.codec = \"json\"\n\
+             [transforms.deep]\ntype = \"remap\"\ninputs = [\"in\"]\nsource = '''\n{program}\n'''\n\
+             [sinks.out]\ntype = \"console\"\ninputs = [\"deep\"]\nencoding.only_fields = [\"n\"]\n"
+        );
+        let outcome = Run::new(&[]).config(&config).stdin(log.clone()).run().exits(0);
+        let numbers: Vec<u64> = outcome.events().iter().map(|event| event["n"].as_u64().unwrap()).collect();
+        assert_eq!(numbers, [1, 2, 3], "{program}: {}", outcome.stderr);
+        assert_eq!(
+            outcome.stderr.contains("the program of deep has failed"),
+            failed > 0,
+            "{program}: {}",
+            outcome.stderr
+        );
+    }
+}
+
+#[test]
+fn a_long_program_is_compiled() {
+    let chain: String = (0..500).map(|at| format!("else if .n == {at} {{ .found = {at} }}\n")).collect();
+    let program = format!("if .n == -1 {{ .found = -1 }}\n{chain}");
+    let run = Run::new(&["vrl", "-f", "long.vrl"]).file("long.vrl", &program).stdin("{\"n\":499}\n");
+    assert_eq!(run.run().exits(0).events()[0]["found"], 499);
 }

@@ -33,7 +33,7 @@ pub enum Made {
     More(Vec<Event>),
     /// None at all.
     Nothing,
-    /// More than an event can hold; it is as it was.
+    /// More than an event can hold, or nested more deeply; it is as it was.
     TooLarge,
 }
 

@@ -10,6 +10,12 @@ use chrono::SecondsFormat;
 use std::io::Write;
 use vrl::value::{KeyString, ObjectMap, Value};
 
+/// What is nested more deeply fits into no event: no reader of JSON goes as deep, ours (128 with the two objects of a
+/// record) included.
+const DEPTH_MAX: usize = 126;
+/// The size of what is nested more deeply: more than a program may write.
+const TOO_DEEP: usize = 1 << 30;
+
 /// The value that `text`, one valid JSON value, stands for. A whole number that 64 bits can't hold becomes a float, as
 /// everywhere in VRL.
 #[cfg(test)]
@@ -184,10 +190,15 @@ fn float(number: f64, out: &mut Vec<u8>) {
 
 /// Bytes of the text of `value`, roughly.
 pub(super) fn size_bytes(value: &Value) -> usize {
+    size_at(value, 0)
+}
+
+fn size_at(value: &Value, depth: usize) -> usize {
     match value {
         Value::Bytes(bytes) => bytes.len() + 2,
-        Value::Array(list) => list.iter().map(|item| size_bytes(item) + 1).sum::<usize>() + 2,
-        Value::Object(map) => map.iter().map(|(name, item)| name.len() + size_bytes(item) + 4).sum(),
+        Value::Array(_) | Value::Object(_) if depth >= DEPTH_MAX => TOO_DEEP,
+        Value::Array(list) => list.iter().map(|item| size_at(item, depth + 1) + 1).sum::<usize>() + 2,
+        Value::Object(map) => map.iter().map(|(name, item)| name.len() + size_at(item, depth + 1) + 4).sum(),
         _ => 8,
     }
 }
