@@ -2,10 +2,14 @@
 
 mod drawing;
 mod explain;
+mod flow;
+mod jobs;
 mod plan;
+mod reload;
 mod replay;
 mod run;
 mod segment;
+mod sinks;
 mod status;
 mod trial;
 mod wire;
@@ -13,8 +17,9 @@ mod wire;
 pub use drawing::{Drawing, draw};
 pub use explain::explaining;
 pub use plan::{Node, OutputId, Plan, QUEUE_KIB_MAX};
+pub use reload::Changes;
 pub use replay::{ReplayError, Replayed, replay};
-pub use run::{Outcome, Pipeline};
+pub use run::{Outcome, Pipeline, Reload, Reloaded};
 pub use status::{Status, Watched};
 pub use trial::{Check, Finding, Insertion, Passage, Trace, Trial, Unmet, downstream};
 pub use wire::{RunMode, Unbuildable};

@@ -3,8 +3,8 @@
 use super::plan::Plan;
 use crate::delivery::{Meter, Totals, clock};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A component of a running pipeline.
 #[derive(Clone, Debug)]
@@ -36,15 +36,21 @@ impl Watched {
 #[derive(Debug)]
 pub struct Status {
     /// Sources first, then transforms, then sinks.
-    pub components: Vec<Watched>,
+    components: Mutex<Arc<[Watched]>>,
     /// When it was started, in milliseconds since 1970.
     pub started_ms: u64,
     is_stopping: AtomicBool,
 }
 
 impl Status {
-    /// That of `plan`, whose components count by `meters`.
-    pub fn new(plan: &Plan, meters: &BTreeMap<String, Arc<Meter>>) -> Status {
+    /// Of a pipeline that is being started.
+    pub fn new() -> Status {
+        let components = Mutex::new(Arc::default());
+        Status { components, started_ms: clock::now_ms(), is_stopping: AtomicBool::new(false) }
+    }
+
+    /// Shows the components of `plan`, which count by `meters`.
+    pub fn show(&self, plan: &Plan, meters: &BTreeMap<String, Arc<Meter>>) {
         let watched = |id: &str, kind, component_type, buffer_max_bytes| {
             let meter = meters.get(id).map(Arc::clone).unwrap_or_default();
             Watched { id: id.to_owned(), kind, component_type, buffer_max_bytes, meter }
@@ -53,11 +59,13 @@ impl Status {
         let transforms = plan.transforms.iter().map(|node| watched(&node.id, "transform", node.kind, None));
         let max = |disk: Option<crate::delivery::buffer::Settings>| disk.map(|disk| disk.max_size_bytes);
         let sinks = plan.sinks.iter().map(|node| watched(&node.id, "sink", node.kind, max(node.disk)));
-        Status {
-            components: sources.chain(transforms).chain(sinks).collect(),
-            started_ms: clock::now_ms(),
-            is_stopping: AtomicBool::new(false),
-        }
+        let components = sources.chain(transforms).chain(sinks).collect();
+        *self.components.lock().unwrap_or_else(PoisonError::into_inner) = components;
+    }
+
+    /// The components as they are now: a reload changes them.
+    pub fn components(&self) -> Arc<[Watched]> {
+        Arc::clone(&self.components.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// It has been told to stop.

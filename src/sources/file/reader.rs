@@ -12,7 +12,7 @@ use super::{FileSource, Piece, Stop};
 use crate::codec::framing::Buffers;
 use crate::codec::sieve::Sieve;
 use crate::codec::{FaultKind, Settings};
-use crate::delivery::{Meter, SourceContext, clock};
+use crate::delivery::{Meter, SourceContext, Wanted, clock};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -66,6 +66,7 @@ pub struct Reader {
     runtime: Handle,
     stop: Arc<Stop>,
     meter: Arc<Meter>,
+    wanted: Wanted,
 }
 
 impl Reader {
@@ -104,6 +105,7 @@ impl Reader {
             runtime: Handle::current(),
             stop,
             meter: Arc::clone(&cx.meter),
+            wanted: cx.wanted.clone(),
         }
     }
 
@@ -136,6 +138,9 @@ impl Reader {
 
     fn work(&mut self) -> Result<(), Stopped> {
         let now = clock::monotonic();
+        let (demand, check_all) = self.wanted.now();
+        self.tools.settings.want(demand, check_all);
+        self.tools.sieve.want(&self.tools.settings);
         if now >= self.next_scan && (self.is_first_scan || !self.once) {
             self.next_scan = now + Duration::from_millis(self.options.glob_minimum_cooldown_ms);
             self.scan()?;

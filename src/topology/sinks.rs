@@ -1,0 +1,380 @@
+//! The sinks that run, each with its queue. A sink that is exchanged for one with other options leaves its queue to the
+//! other, with what it could not deliver; so nobody in front of it notices, be it stuck or not.
+
+use super::jobs::Job;
+use super::plan::{Node, Plan};
+use super::wire::{Queues, Unbuildable};
+use crate::delivery::buffer::{self, BufferContext, Cutoff, Grace, Settings};
+use crate::delivery::{
+    Consumers, DeadLetters, Ended, Inlet, Limits, Meter, Outlet, Outputs, REJECTED, Rejects, Shutdown,
+    ShutdownTrigger, SinkContext, WeakInlet, Work, queue,
+};
+use crate::event::Invalid;
+use crate::sinks::SinkConfig;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What all sinks of a pipeline have in common.
+pub struct Ground {
+    /// Where buffers and dead letters are.
+    pub data_dir: PathBuf,
+    /// The signal to stop for the whole run.
+    pub stop: Shutdown,
+    /// How long a stop may take.
+    pub stop_timeout: Duration,
+}
+
+/// A sink that runs, or is about to.
+struct Slot {
+    /// What it was made of; see [`Node::print`](super::Node::print).
+    print: u64,
+    kind: &'static str,
+    limits: Limits,
+    disk: Option<Settings>,
+    meter: Arc<Meter>,
+    inlet: WeakInlet,
+    port: Weak<Outputs>,
+    /// The number of the run.
+    number: u64,
+    /// Asks it to leave.
+    leave: ShutdownTrigger,
+    /// Where it has a buffer on disk.
+    buffered: Option<Buffered>,
+    /// What takes its place when it has left.
+    next: Option<Next>,
+    /// Whether its run has come to its end, and nothing follows.
+    has_ended: bool,
+}
+
+#[derive(Clone)]
+struct Buffered {
+    stop: ShutdownTrigger,
+    cutoff: Cutoff,
+}
+
+/// The sink that follows in a slot.
+struct Next {
+    work: Work,
+    /// A queue of another size, which is emptied when the one before has been.
+    later: Option<Outlet>,
+    /// The buffer on disk that it gets.
+    disk: Option<Settings>,
+    port: Arc<Outputs>,
+}
+
+/// A sink that was taken out of the config: it has some time to deliver what it has.
+struct Retired {
+    id: String,
+    number: u64,
+    leave: ShutdownTrigger,
+    buffered: Option<Buffered>,
+    meter: Arc<Meter>,
+    /// None where it has been told to leave.
+    until: Option<Instant>,
+}
+
+/// What comes of following a plan.
+pub struct Followed {
+    /// The queues of its sinks.
+    pub inlets: BTreeMap<String, Inlet>,
+    /// Sinks that have another queue than before.
+    pub replaced: BTreeSet<String>,
+    /// What has to be started.
+    pub jobs: Vec<Job>,
+}
+
+/// All sinks.
+pub struct Sinks {
+    ground: Ground,
+    slots: BTreeMap<String, Slot>,
+    retired: Vec<Retired>,
+    runs: u64,
+}
+
+impl Sinks {
+    /// None yet.
+    pub fn new(ground: Ground) -> Sinks {
+        Sinks { ground, slots: BTreeMap::new(), retired: Vec::new(), runs: 0 }
+    }
+
+    /// What they have in common.
+    pub fn ground(&mut self) -> &mut Ground {
+        &mut self.ground
+    }
+
+    /// Why `plan` can't take the place of what runs; none where it can.
+    pub fn refusal(&self, plan: &Plan) -> Option<String> {
+        for node in &plan.sinks {
+            let Node { id, disk, .. } = node;
+            if self.retired.iter().any(|retired| retired.id == *id && retired.buffered.is_some()) {
+                return Some(format!(
+                    "the sink `{id}` that was removed is still at work on its buffer on disk"
+                ));
+            }
+            let had = self.slots.get(id).and_then(|slot| slot.disk);
+            if had.is_some() && had != *disk {
+                return Some(format!(
+                    "the buffer on disk of the sink `{id}` can't be changed while it is in use: restart evaltrail for that"
+                ));
+            }
+        }
+        None
+    }
+
+    /// Brings the sinks to what `plan` asks for, except for their ports; gives what has to be started. `prints` are what
+    /// its sinks are made of, `works` those that are new or have changed. Fails before anything is changed.
+    pub fn follow(
+        &mut self,
+        plan: &Plan,
+        prints: &BTreeMap<String, u64>,
+        mut works: BTreeMap<String, Work>,
+        meters: &BTreeMap<String, Arc<Meter>>,
+    ) -> Result<Followed, Unbuildable> {
+        let (mut jobs, mut inlets) = (Vec::new(), BTreeMap::new());
+        let mut fresh = Vec::new();
+        // What may fail comes first.
+        let new: Vec<_> = plan.sinks.iter().filter(|node| !self.is_fed(&node.id)).collect();
+        for node in new {
+            let Some(work) = works.remove(&node.id) else { continue };
+            let print = prints.get(&node.id).copied().unwrap_or_default();
+            let meter = meters.get(&node.id).map(Arc::clone).unwrap_or_default();
+            let (inlet, slot) = self.begin(node, print, work, meter, &mut jobs)?;
+            inlets.insert(node.id.clone(), inlet);
+            fresh.push((node.id.clone(), slot));
+        }
+        let kept = |id: &str| plan.sinks.iter().any(|node| node.id == id);
+        let gone: Vec<String> = self.slots.keys().filter(|id| !kept(id)).cloned().collect();
+        for id in gone {
+            self.retire(&id);
+        }
+        let mut replaced: BTreeSet<String> = inlets.keys().cloned().collect();
+        let older: Vec<_> = plan.sinks.iter().filter(|node| !replaced.contains(&node.id)).collect();
+        for node in older {
+            let print = prints.get(&node.id).copied().unwrap_or_default();
+            let before = self.slots.get(&node.id).map(|slot| slot.limits);
+            let Some(inlet) = self.go_on(node, print, works.remove(&node.id)) else { continue };
+            if before != Some(node.limits) {
+                replaced.insert(node.id.clone());
+            }
+            inlets.insert(node.id.clone(), inlet);
+        }
+        self.slots.extend(fresh);
+        Ok(Followed { inlets, replaced, jobs })
+    }
+
+    /// Whether a sink of this id runs and somebody feeds it.
+    fn is_fed(&self, id: &str) -> bool {
+        self.slots.get(id).is_some_and(|slot| slot.inlet.upgrade().is_some())
+    }
+
+    /// Whether a sink has to be made for `node`: there is none, or another one.
+    pub fn needs(&self, node: &Node<dyn SinkConfig>, print: u64) -> bool {
+        !self.is_fed(&node.id)
+            || self.slots.get(&node.id).is_none_or(|slot| {
+                slot.print != print
+                    || slot.kind != node.kind
+                    || slot.limits != node.limits
+                    || slot.disk != node.disk
+            })
+    }
+
+    /// Makes a sink with a queue of its own.
+    fn begin(
+        &mut self,
+        node: &Node<dyn SinkConfig>,
+        print: u64,
+        work: Work,
+        meter: Arc<Meter>,
+        jobs: &mut Vec<Job>,
+    ) -> Result<(Inlet, Slot), Unbuildable> {
+        let (inlet, outlet) = queue(node.limits, Arc::clone(&meter));
+        let inlet = inlet.of_sink();
+        let (leave, _) = Shutdown::new();
+        let mut slot = Slot {
+            print,
+            kind: node.kind,
+            limits: node.limits,
+            disk: node.disk,
+            meter,
+            inlet: inlet.downgrade(),
+            port: Weak::new(),
+            number: 0,
+            leave,
+            buffered: None,
+            next: None,
+            has_ended: false,
+        };
+        let outlet = match node.disk {
+            None => outlet,
+            Some(settings) => {
+                let opened = self.open(&node.id, &slot, settings, outlet, jobs);
+                let (outlet, buffered) =
+                    opened.map_err(|why| Unbuildable::new(&node.id, Invalid::new("buffer", why)))?;
+                slot.buffered = Some(buffered);
+                outlet
+            }
+        };
+        let port = Outputs::new(Consumers::default());
+        jobs.push(self.run(&node.id, &mut slot, work, outlet, port));
+        Ok((inlet, slot))
+    }
+
+    /// Opens the buffer on disk of a sink, in front of what empties it.
+    fn open(
+        &self,
+        id: &str,
+        slot: &Slot,
+        settings: Settings,
+        queue: Outlet,
+        jobs: &mut Vec<Job>,
+    ) -> Result<(Outlet, Buffered), String> {
+        let (stop, signal) = self.ground.stop.of_part();
+        let opened = buffer::open(BufferContext {
+            id: id.to_owned(),
+            data_dir: self.ground.data_dir.clone(),
+            settings,
+            queue,
+            meter: Arc::clone(&slot.meter),
+            stop: signal,
+            grace: Grace::within(self.ground.stop_timeout),
+        })?;
+        jobs.extend(opened.tasks.map(|task| Job::Buffer(id.to_owned(), task)));
+        Ok((opened.queue, Buffered { stop, cutoff: opened.cutoff }))
+    }
+
+    /// The run of a sink over `queue`.
+    fn run(&mut self, id: &str, slot: &mut Slot, work: Work, queue: Outlet, port: Arc<Outputs>) -> Job {
+        self.runs += 1;
+        let (trigger, leave) = Shutdown::new();
+        (slot.number, slot.leave, slot.port) = (self.runs, trigger, Arc::downgrade(&port));
+        let letters = DeadLetters::new(&self.ground.data_dir, id);
+        let rejects = Rejects::new(id, port, letters);
+        let meter = Arc::clone(&slot.meter);
+        let task = work.task(SinkContext { id: id.to_owned(), queue, meter, rejects, leave });
+        Job::Sink(slot.number, task, slot.buffered.as_ref().map(|buffered| buffered.cutoff.clone()))
+    }
+
+    /// Keeps a sink, or asks it to leave its place to `work`.
+    fn go_on(&mut self, node: &Node<dyn SinkConfig>, print: u64, work: Option<Work>) -> Option<Inlet> {
+        let slot = self.slots.get_mut(&node.id)?;
+        let inlet = slot.inlet.upgrade()?;
+        let Some(work) = work else { return Some(inlet) };
+        let port = slot.port.upgrade();
+        let before = slot.next.take();
+        let mut later = before.and_then(|next| next.later);
+        let mut inlet = inlet;
+        if slot.limits != node.limits {
+            let (wider, outlet) = queue(node.limits, Arc::clone(&slot.meter));
+            inlet = wider.of_sink();
+            later = Some(match later {
+                Some(before) => before.then(outlet),
+                None => outlet,
+            });
+        }
+        let disk = node.disk.filter(|_| slot.disk.is_none() || slot.buffered.is_none());
+        let port = port.unwrap_or_else(|| Outputs::new(Consumers::default()));
+        slot.next = Some(Next { work, later, disk, port });
+        (slot.print, slot.kind, slot.limits, slot.disk) = (print, node.kind, node.limits, node.disk);
+        slot.inlet = inlet.downgrade();
+        slot.leave.trigger();
+        Some(inlet)
+    }
+
+    fn retire(&mut self, id: &str) {
+        let Some(slot) = self.slots.remove(id).filter(|slot| !slot.has_ended) else { return };
+        let until = Some(Instant::now() + self.ground.stop_timeout);
+        let Slot { number, leave, buffered, meter, .. } = slot;
+        self.retired.push(Retired { id: id.to_owned(), number, leave, buffered, meter, until });
+    }
+
+    /// A run has ended; gives what follows it.
+    pub fn ended(&mut self, number: u64, ended: Ended) -> Result<Vec<Job>, String> {
+        if let Some(at) = self.retired.iter().position(|retired| retired.number == number) {
+            let Retired { id, meter, .. } = self.retired.swap_remove(at);
+            return Ok(match ended {
+                Ended::Left(queue) => {
+                    tracing::warn!(
+                        sink = id,
+                        "it was removed and could not deliver everything in time: the rest is dropped"
+                    );
+                    vec![Job::Discard(queue, meter)]
+                }
+                Ended::Drained | Ended::ReaderGone => Vec::new(),
+            });
+        }
+        let Some((id, mut slot)) = self.take(number) else { return Ok(Vec::new()) };
+        let jobs = match (slot.next.take(), ended) {
+            (Some(next), Ended::Left(queue)) => self.succeed(&id, &mut slot, next, Some(queue)),
+            (Some(next), _) => self.succeed(&id, &mut slot, next, None),
+            (None, _) => {
+                slot.has_ended = true;
+                Ok(Vec::new())
+            }
+        };
+        self.slots.insert(id, slot);
+        jobs
+    }
+
+    fn take(&mut self, number: u64) -> Option<(String, Slot)> {
+        let id = self.slots.iter().find(|(_, slot)| slot.number == number).map(|(id, _)| id.clone())?;
+        self.slots.remove_entry(&id)
+    }
+
+    /// Starts what follows in a slot, over what the one before has left.
+    fn succeed(
+        &mut self,
+        id: &str,
+        slot: &mut Slot,
+        next: Next,
+        left: Option<Outlet>,
+    ) -> Result<Vec<Job>, String> {
+        let Next { work, later, disk, port } = next;
+        let queue = match (left, later) {
+            (Some(left), Some(later)) => left.then(later),
+            (Some(queue), None) | (None, Some(queue)) => queue,
+            // It was emptied to its end in the meantime.
+            (None, None) => return Ok(Vec::new()),
+        };
+        let mut jobs = Vec::new();
+        let queue = match disk {
+            None => queue,
+            Some(settings) => {
+                let opened = self.open(id, slot, settings, queue, &mut jobs);
+                let (queue, buffered) = opened.map_err(|why| format!("{id}: {why}"))?;
+                slot.buffered = Some(buffered);
+                queue
+            }
+        };
+        jobs.push(self.run(id, slot, work, queue, port));
+        Ok(jobs)
+    }
+
+    /// When the first of those that were removed has had its time.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.retired.iter().filter_map(|retired| retired.until).min()
+    }
+
+    /// Ends those that have had their time: what a buffer on disk holds stays there, the rest is dropped.
+    pub fn end_overdue(&mut self) {
+        let now = Instant::now();
+        for retired in
+            self.retired.iter_mut().filter(|retired| retired.until.is_some_and(|until| until <= now))
+        {
+            retired.until = None;
+            match &retired.buffered {
+                Some(buffered) => buffered.stop.trigger(),
+                None => retired.leave.trigger(),
+            }
+        }
+    }
+
+    /// The ports whose consumers are others than `plan` wants, with those.
+    pub fn ports(&self, plan: &Plan, queues: &Queues) -> Vec<(Arc<Outputs>, Consumers)> {
+        let live = self.slots.iter().filter_map(|(id, slot)| Some((id, slot.port.upgrade()?)));
+        let wanted = live.map(|(id, port)| (port, queues.of_port(plan, id, REJECTED)));
+        wanted.filter(|(port, wanted)| port.peek().is_none_or(|now| !now.are_same(wanted))).collect()
+    }
+}
