@@ -68,10 +68,7 @@ struct Next {
 /// A sink that was taken out of the config: it has some time to deliver what it has.
 struct Retired {
     id: String,
-    number: u64,
-    leave: ShutdownTrigger,
-    buffered: Option<Buffered>,
-    meter: Arc<Meter>,
+    slot: Slot,
     /// None where it has been told to leave.
     until: Option<Instant>,
 }
@@ -109,7 +106,7 @@ impl Sinks {
     pub fn refusal(&self, plan: &Plan) -> Option<String> {
         for node in &plan.sinks {
             let Node { id, disk, .. } = node;
-            if self.retired.iter().any(|retired| retired.id == *id && retired.buffered.is_some()) {
+            if self.retired.iter().any(|retired| retired.id == *id && retired.slot.buffered.is_some()) {
                 return Some(format!(
                     "the sink `{id}` that was removed is still at work on its buffer on disk"
                 ));
@@ -136,7 +133,8 @@ impl Sinks {
         let (mut jobs, mut inlets) = (Vec::new(), BTreeMap::new());
         let mut fresh = Vec::new();
         // What may fail comes first.
-        let new: Vec<_> = plan.sinks.iter().filter(|node| !self.is_fed(&node.id)).collect();
+        let has_ended = |id: &String| self.slots.get(id).is_none_or(|slot| slot.has_ended);
+        let new: Vec<_> = plan.sinks.iter().filter(|node| has_ended(&node.id)).collect();
         for node in new {
             let Some(work) = works.remove(&node.id) else { continue };
             let print = prints.get(&node.id).copied().unwrap_or_default();
@@ -154,9 +152,8 @@ impl Sinks {
         let older: Vec<_> = plan.sinks.iter().filter(|node| !replaced.contains(&node.id)).collect();
         for node in older {
             let print = prints.get(&node.id).copied().unwrap_or_default();
-            let before = self.slots.get(&node.id).map(|slot| slot.limits);
-            let Some(inlet) = self.go_on(node, print, works.remove(&node.id)) else { continue };
-            if before != Some(node.limits) {
+            let Some((inlet, is_new)) = self.go_on(node, print, works.remove(&node.id)) else { continue };
+            if is_new {
                 replaced.insert(node.id.clone());
             }
             inlets.insert(node.id.clone(), inlet);
@@ -257,59 +254,76 @@ impl Sinks {
         Job::Sink(slot.number, task, slot.buffered.as_ref().map(|buffered| buffered.cutoff.clone()))
     }
 
-    /// Keeps a sink, or asks it to leave its place to `work`.
-    fn go_on(&mut self, node: &Node<dyn SinkConfig>, print: u64, work: Option<Work>) -> Option<Inlet> {
+    /// Keeps a sink, or asks it to leave its place to `work`. Gives its queue, and whether that is a new one.
+    fn go_on(
+        &mut self,
+        node: &Node<dyn SinkConfig>,
+        print: u64,
+        work: Option<Work>,
+    ) -> Option<(Inlet, bool)> {
         let slot = self.slots.get_mut(&node.id)?;
-        let inlet = slot.inlet.upgrade()?;
-        let Some(work) = work else { return Some(inlet) };
+        let fed = slot.inlet.upgrade();
+        let Some(work) = work else { return fed.map(|inlet| (inlet, false)) };
         let port = slot.port.upgrade();
-        let before = slot.next.take();
-        let mut later = before.and_then(|next| next.later);
-        let mut inlet = inlet;
-        if slot.limits != node.limits {
-            let (wider, outlet) = queue(node.limits, Arc::clone(&slot.meter));
-            inlet = wider.of_sink();
-            later = Some(match later {
-                Some(before) => before.then(outlet),
-                None => outlet,
-            });
-        }
-        let disk = node.disk.filter(|_| slot.disk.is_none() || slot.buffered.is_none());
-        let port = port.unwrap_or_else(|| Outputs::new(Consumers::default()));
+        let (mut later, port) = match slot.next.take() {
+            Some(Next { later, port, .. }) => (later, port),
+            None => (None, port.unwrap_or_else(|| Outputs::new(Consumers::default()))),
+        };
+        let (inlet, is_new) = match fed.filter(|_| slot.limits == node.limits) {
+            Some(inlet) => (inlet, false),
+            None => {
+                let (inlet, outlet) = queue(node.limits, Arc::clone(&slot.meter));
+                later = Some(match later {
+                    Some(before) => before.then(outlet),
+                    None => outlet,
+                });
+                (inlet.of_sink(), true)
+            }
+        };
+        let disk = node.disk.filter(|_| slot.buffered.is_none());
         slot.next = Some(Next { work, later, disk, port });
         (slot.print, slot.kind, slot.limits, slot.disk) = (print, node.kind, node.limits, node.disk);
         slot.inlet = inlet.downgrade();
         slot.leave.trigger();
-        Some(inlet)
+        Some((inlet, is_new))
     }
 
     fn retire(&mut self, id: &str) {
         let Some(slot) = self.slots.remove(id).filter(|slot| !slot.has_ended) else { return };
         let until = Some(Instant::now() + self.ground.stop_timeout);
-        let Slot { number, leave, buffered, meter, .. } = slot;
-        self.retired.push(Retired { id: id.to_owned(), number, leave, buffered, meter, until });
+        self.retired.push(Retired { id: id.to_owned(), slot, until });
     }
 
     /// A run has ended; gives what follows it.
     pub fn ended(&mut self, number: u64, ended: Ended) -> Result<Vec<Job>, String> {
-        if let Some(at) = self.retired.iter().position(|retired| retired.number == number) {
-            let Retired { id, meter, .. } = self.retired.swap_remove(at);
-            return Ok(match ended {
-                Ended::Left(queue) => {
+        if let Some(at) = self.retired.iter().position(|retired| retired.slot.number == number) {
+            let mut retired = self.retired.swap_remove(at);
+            return match (retired.slot.next.take(), ended) {
+                (None, Ended::Left(queue)) => {
                     tracing::warn!(
-                        sink = id,
+                        sink = retired.id,
                         "it was removed and could not deliver everything in time: the rest is dropped"
                     );
-                    vec![Job::Discard(queue, meter)]
+                    Ok(vec![Job::Discard(queue, retired.slot.meter)])
                 }
-                Ended::Drained | Ended::ReaderGone => Vec::new(),
-            });
+                (Some(next), ended) => {
+                    let jobs = self.succeed(&retired.id, &mut retired.slot, next, ended);
+                    // Its time has come while it was changed.
+                    if retired.until.is_none() {
+                        retired.slot.leave.trigger();
+                    }
+                    if !retired.slot.has_ended {
+                        self.retired.push(retired);
+                    }
+                    jobs
+                }
+                (None, Ended::Drained | Ended::ReaderGone) => Ok(Vec::new()),
+            };
         }
         let Some((id, mut slot)) = self.take(number) else { return Ok(Vec::new()) };
-        let jobs = match (slot.next.take(), ended) {
-            (Some(next), Ended::Left(queue)) => self.succeed(&id, &mut slot, next, Some(queue)),
-            (Some(next), _) => self.succeed(&id, &mut slot, next, None),
-            (None, _) => {
+        let jobs = match slot.next.take() {
+            Some(next) => self.succeed(&id, &mut slot, next, ended),
+            None => {
                 slot.has_ended = true;
                 Ok(Vec::new())
             }
@@ -324,19 +338,16 @@ impl Sinks {
     }
 
     /// Starts what follows in a slot, over what the one before has left.
-    fn succeed(
-        &mut self,
-        id: &str,
-        slot: &mut Slot,
-        next: Next,
-        left: Option<Outlet>,
-    ) -> Result<Vec<Job>, String> {
+    fn succeed(&mut self, id: &str, slot: &mut Slot, next: Next, ended: Ended) -> Result<Vec<Job>, String> {
         let Next { work, later, disk, port } = next;
-        let queue = match (left, later) {
-            (Some(left), Some(later)) => left.then(later),
-            (Some(queue), None) | (None, Some(queue)) => queue,
+        let queue = match (ended, later) {
+            (Ended::Left(left), Some(later)) => left.then(later),
+            (Ended::Left(queue), None) | (_, Some(queue)) => queue,
             // It was emptied to its end in the meantime.
-            (None, None) => return Ok(Vec::new()),
+            (_, None) => {
+                slot.has_ended = true;
+                return Ok(Vec::new());
+            }
         };
         let mut jobs = Vec::new();
         let queue = match disk {
@@ -364,9 +375,9 @@ impl Sinks {
             self.retired.iter_mut().filter(|retired| retired.until.is_some_and(|until| until <= now))
         {
             retired.until = None;
-            match &retired.buffered {
+            match &retired.slot.buffered {
                 Some(buffered) => buffered.stop.trigger(),
-                None => retired.leave.trigger(),
+                None => retired.slot.leave.trigger(),
             }
         }
     }
