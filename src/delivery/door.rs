@@ -5,10 +5,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 /// Belongs to all sources of one id that follow each other.
 #[derive(Clone, Debug, Default)]
-pub struct Door(Arc<Mutex<State>>);
+pub struct Door(Arc<Inside>);
+
+#[derive(Debug, Default)]
+struct Inside {
+    state: Mutex<State>,
+    left: Notify,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -16,13 +23,13 @@ struct State {
     address: Option<SocketAddr>,
     /// What nobody is listening to now.
     idle: Option<(SocketAddr, TcpListener)>,
-    /// Whether somebody else will listen.
+    /// Whether whoever listens leaves the listener to another.
     stays: bool,
 }
 
 impl Door {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes sure that [`Door::open`] will work, while the one before may still be listening.
@@ -44,33 +51,46 @@ impl Door {
         (state.idle, state.stays) = (None, false);
     }
 
-    /// Whoever listens leaves the listener behind from now on.
+    /// Whoever listens leaves the listener to another from now on.
     pub fn keep(&self) {
         self.state().stays = true;
     }
 
-    /// Listens: with what was left behind, where that is the same address.
+    /// Listens: with what was left behind, or will be, where that is the same address.
     ///
     /// # Errors
     ///
     /// What the system says.
     pub async fn open(&self, address: SocketAddr) -> io::Result<TcpListener> {
-        let idle = self.state().idle.take();
-        let listener = match idle {
-            Some((kept, listener)) if kept == address => listener,
-            _ => TcpListener::bind(address).await?,
-        };
+        loop {
+            let left = self.0.left.notified();
+            {
+                let mut state = self.state();
+                if let Some((_, listener)) = state.idle.take_if(|(kept, _)| *kept == address) {
+                    (state.address, state.stays) = (Some(address), false);
+                    return Ok(listener);
+                }
+                if state.address != Some(address) || !state.stays {
+                    break;
+                }
+            }
+            left.await;
+        }
+        let listener = TcpListener::bind(address).await?;
         let mut state = self.state();
-        (state.address, state.stays) = (Some(address), false);
+        (state.address, state.stays, state.idle) = (Some(address), false, None);
         Ok(listener)
     }
 
-    /// Ends the listening; the listener stays where another source goes on with it.
-    pub fn leave(&self, listener: TcpListener) {
+    /// Ends the listening at `address`; the listener stays where another source goes on with it.
+    pub fn leave(&self, address: SocketAddr, listener: TcpListener) {
         let mut state = self.state();
-        let address = state.address.take();
+        state.address.take_if(|own| *own == address);
         if state.stays && state.idle.is_none() {
-            state.idle = address.map(|address| (address, listener));
+            state.idle = Some((address, listener));
         }
+        drop(state);
+        // One who is about to wait hears of it too.
+        self.0.left.notify_one();
     }
 }

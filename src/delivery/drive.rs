@@ -115,7 +115,7 @@ impl SinkDriver {
         loop {
             let next = tokio::select! {
                 biased;
-                () = leave.wait() => return self.left(taken).await,
+                () = leave.wait() => return self.left(taken, Vec::new()).await,
                 next = self.next() => next,
             };
             let Some(first) = next else { break };
@@ -133,14 +133,14 @@ impl SinkDriver {
                     Outcome::Done => verdicts.push(Verdict::Delivered),
                     Outcome::Refused => verdicts.push(Verdict::Rejected),
                     Outcome::Gone => return Ended::ReaderGone,
-                    Outcome::Left => return self.left(taken).await,
+                    Outcome::Left => return self.left(taken, verdicts).await,
                 }
             }
             match self.flush().await {
                 Outcome::Done => {}
                 Outcome::Refused => verdicts.fill(Verdict::Rejected),
                 Outcome::Gone => return Ended::ReaderGone,
-                Outcome::Left => return self.left(taken).await,
+                Outcome::Left => return self.left(taken, verdicts).await,
             }
             let bytes = self.sink.bytes();
             self.meter.count_bytes_out(bytes - std::mem::replace(&mut self.counted, bytes));
@@ -157,10 +157,21 @@ impl SinkDriver {
         Ended::Drained
     }
 
-    /// Leaves the queue to another, with what was taken out of it and is not known to have arrived.
-    async fn left(mut self, taken: Vec<Queued>) -> Ended {
+    /// Leaves the queue to another, with what was taken out of it and is not known to have arrived. What was refused stays
+    /// so.
+    async fn left(mut self, taken: Vec<Queued>, verdicts: Vec<Verdict>) -> Ended {
         self.sink.close().await;
-        self.queue.give_back(taken);
+        let verdicts = verdicts.into_iter().map(Some).chain(std::iter::repeat(None));
+        let mut unfinished = Vec::with_capacity(taken.len());
+        for (queued, verdict) in taken.into_iter().zip(verdicts) {
+            if verdict == Some(Verdict::Rejected) {
+                self.meter.count_rejected(queued.batch.events.len() as u64);
+                queued.batch.resolve(Verdict::Rejected);
+            } else {
+                unfinished.push(queued);
+            }
+        }
+        self.queue.give_back(unfinished);
         Ended::Left(self.queue)
     }
 

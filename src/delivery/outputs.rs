@@ -49,6 +49,11 @@ impl Outputs {
         Arc::clone(&self.0).write_owned().await
     }
 
+    /// The same where nothing can be on its way yet; none where something is.
+    pub fn exchange_now(&self) -> Option<Exchange> {
+        Arc::clone(&self.0).try_write_owned().ok()
+    }
+
     /// The consumers now; none where they are being exchanged.
     pub fn peek(&self) -> Option<Consumers> {
         self.0.try_read().ok().map(|consumers| consumers.clone())

@@ -27,6 +27,11 @@ pub trait SourceConfig: Send + Sync {
         Ok(())
     }
 
+    /// Whether the one that takes its place may begin before it has ended. If not, that one waits.
+    fn overlaps(&self) -> bool {
+        false
+    }
+
     /// Does what may fail of the start, before anything is changed for it: where one of its id is running, that one goes
     /// on until this has worked. An error says why it can't start.
     fn prepare<'a>(&'a self, _door: &'a Door) -> BoxFuture<'a, Result<(), String>> {

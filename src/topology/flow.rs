@@ -44,6 +44,8 @@ pub struct Flow {
     mode: RunMode,
     stop: Shutdown,
     sources: BTreeMap<String, Source>,
+    /// The outputs of sources that are about to end beside those that have taken their place.
+    leaving: Vec<(String, Weak<Outputs>)>,
     segments: Vec<Running>,
 }
 
@@ -85,6 +87,13 @@ impl Turn {
 }
 
 impl Clearing {
+    /// For a run that begins: nothing has to leave, and nothing is on its way.
+    pub fn at_once(self) -> Cleared {
+        let exchanges = self.exchanges.into_iter();
+        let exchanges = exchanges.filter_map(|(outputs, to)| Some((outputs.exchange_now()?, to))).collect();
+        Cleared { exchanges, ..Cleared::default() }
+    }
+
     /// Waits until everything that has to leave has left. Nothing of it is lost if this is dropped but the run itself.
     pub async fn done(self) -> Cleared {
         let Clearing { ending, exchanges, leaving } = self;
@@ -93,16 +102,21 @@ impl Clearing {
             // Nothing is ever sent: it is closed when the source has ended.
             source.await.unwrap_or_default();
         }
+        // First everybody is held up, then everybody is asked, and only then queues close: one that closes before its
+        // segment is asked would be taken for the end of the run.
         for (outputs, consumers) in exchanges {
-            let mut exchange = outputs.exchange().await;
-            *exchange = Consumers::default();
-            cleared.exchanges.push((exchange, consumers));
+            cleared.exchanges.push((outputs.exchange().await, consumers));
         }
+        let (drained, at_once): (Vec<_>, Vec<_>) =
+            leaving.into_iter().partition(|(_, _, order, _)| order.when_drained);
         let mut lefts = Vec::new();
-        for (head, sender, order, left) in leaving {
+        for (head, sender, order, left) in drained.into_iter().chain(at_once) {
             // One that has ended by itself has nobody to hear it.
             sender.send(order).map_err(drop).unwrap_or_default();
             lefts.push((head, left));
+        }
+        for (exchange, _) in &mut cleared.exchanges {
+            **exchange = Consumers::default();
         }
         for (head, left) in lefts {
             let Ok(Left { transforms, memories, queue }) = left.await else { continue };
@@ -131,7 +145,7 @@ pub struct Parts {
 impl Flow {
     /// Nothing yet.
     pub fn new(mode: RunMode, stop: Shutdown) -> Flow {
-        Flow { mode, stop, sources: BTreeMap::new(), segments: Vec::new() }
+        Flow { mode, stop, sources: BTreeMap::new(), leaving: Vec::new(), segments: Vec::new() }
     }
 
     /// The door of the source of this id.
@@ -220,9 +234,15 @@ impl Flow {
                 self.sources.insert(id, source);
                 continue;
             }
-            if plan.sources.iter().any(|node| node.id == id && node.kind == source.kind) {
+            let successor = plan.sources.iter().find(|node| node.id == id && node.kind == source.kind);
+            if let Some(node) = successor {
                 source.door.keep();
-                doors.insert(id, source.door);
+                doors.insert(id.clone(), source.door);
+                if node.config.overlaps() {
+                    source.stop.exchange();
+                    self.leaving.push((id, source.outputs));
+                    continue;
+                }
             }
             source.stop.trigger();
             ending.push(source.ended);
@@ -231,8 +251,11 @@ impl Flow {
     }
 
     /// The sources that go on and get other consumers, with those.
-    fn exchanges(&self, plan: &Plan, queues: &Queues) -> Vec<(Arc<Outputs>, Consumers)> {
-        let live = self.sources.iter().filter_map(|(id, source)| Some((id, source.outputs.upgrade()?)));
+    fn exchanges(&mut self, plan: &Plan, queues: &Queues) -> Vec<(Arc<Outputs>, Consumers)> {
+        self.leaving.retain(|(_, outputs)| outputs.strong_count() > 0);
+        let sources = self.sources.iter().map(|(id, source)| (id, &source.outputs));
+        let leaving = self.leaving.iter().map(|(id, outputs)| (id, outputs));
+        let live = sources.chain(leaving).filter_map(|(id, outputs)| Some((id, outputs.upgrade()?)));
         let wanted = live.map(|(id, outputs)| (outputs, queues.of_source(plan, id)));
         wanted.filter(|(outputs, wanted)| outputs.peek().is_none_or(|now| !now.are_same(wanted))).collect()
     }

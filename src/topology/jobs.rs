@@ -1,10 +1,12 @@
 //! What a running pipeline is made of: tasks, each of which says how it ended.
 
 use crate::delivery::buffer::{BufferTask, Cutoff};
-use crate::delivery::{Ended, Meter, Outlet, SinkTask};
+use crate::delivery::{BoxFuture, Ended, Meter, Outlet, SinkTask};
 use crate::event::Verdict;
 use crate::sources::Task;
+use futures_util::FutureExt;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -29,8 +31,8 @@ pub enum Job {
 pub enum TaskEnd {
     /// A source, by its id; an error is its failure.
     Source(String, Result<(), String>),
-    /// A sink, by the number of its run.
-    Sink(u64, Ended),
+    /// A sink, by the number of its run; an error is its failure.
+    Sink(u64, Result<Ended, String>),
     /// An end of a buffer, by the id of its sink; an error is its failure.
     Buffer(String, Result<(), String>),
     /// What nobody has to hear of.
@@ -62,10 +64,10 @@ impl Job {
                 tasks.spawn(async move { TaskEnd::Sink(number, run_until(sink, cutoff).await) });
             }
             Job::Sink(number, sink, None) if sink.blocks => {
-                tasks.spawn_blocking(move || TaskEnd::Sink(number, runtime.block_on(sink.run)));
+                tasks.spawn_blocking(move || TaskEnd::Sink(number, runtime.block_on(guarded(sink.run))));
             }
             Job::Sink(number, sink, None) => {
-                tasks.spawn(async move { TaskEnd::Sink(number, sink.run.await) });
+                tasks.spawn(async move { TaskEnd::Sink(number, guarded(sink.run).await) });
             }
             Job::Buffer(id, task) => {
                 tasks.spawn_blocking(move || TaskEnd::Buffer(id, runtime.block_on(task)));
@@ -79,18 +81,27 @@ impl Job {
 
 /// A task has panicked.
 pub fn unexpected(e: JoinError) -> TaskEnd {
-    TaskEnd::Source("a component".to_owned(), Err(format!("it failed unexpectedly: {e}")))
+    TaskEnd::Source("a component".to_owned(), Err(panicked(&e)))
+}
+
+fn panicked(why: &impl std::fmt::Display) -> String {
+    format!("it failed unexpectedly: {why}")
+}
+
+/// A sink that panics has lost what it had in hand; one that waits to take its place still has to hear of its end.
+async fn guarded(run: BoxFuture<'static, Ended>) -> Result<Ended, String> {
+    AssertUnwindSafe(run).catch_unwind().await.map_err(|_| panicked(&"a sink has panicked"))
 }
 
 /// Runs a sink whose batches are safe on the disk: after the cutoff it is not waited for, be it in the middle of a call
 /// that never returns.
-async fn run_until(sink: SinkTask, cutoff: Cutoff) -> Ended {
+async fn run_until(sink: SinkTask, cutoff: Cutoff) -> Result<Ended, String> {
     let SinkTask { blocks, run } = sink;
     let own = cutoff.clone().passed();
     let work = async move {
         tokio::select! {
-            ended = run => ended,
-            () = own => Ended::Drained,
+            ended = guarded(run) => ended,
+            () = own => Ok(Ended::Drained),
         }
     };
     let runtime = Handle::current();
@@ -99,9 +110,8 @@ async fn run_until(sink: SinkTask, cutoff: Cutoff) -> Ended {
         false => runtime.spawn(work),
     };
     tokio::select! {
-        // What panicked has lost what it had in hand, and its buffer hears so.
-        ended = &mut task => ended.unwrap_or(Ended::Drained),
-        () = cutoff.passed() => Ended::Drained,
+        ended = &mut task => ended.unwrap_or_else(|e| Err(panicked(&e))),
+        () = cutoff.passed() => Ok(Ended::Drained),
     }
 }
 

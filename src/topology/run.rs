@@ -124,9 +124,8 @@ impl Pipeline {
             outcome: Outcome::default(),
         };
         let inlets = pipeline.follow(&plan, known(&plan))?;
-        let (turn, _) = pipeline.turn(plan, inlets, BTreeMap::new())?;
-        // Nothing runs yet that would have to leave.
-        let jobs = pipeline.flow.complete(turn, Cleared::default())?;
+        let (turn, clearing) = pipeline.turn(plan, inlets, BTreeMap::new())?;
+        let jobs = pipeline.flow.complete(turn, clearing.at_once())?;
         pipeline.run_all(jobs);
         Ok(pipeline)
     }
@@ -265,7 +264,7 @@ impl Pipeline {
                 let (cleared, tell_at) = (Box::pin(clearing.done()), Some(Instant::now() + TURN_EXPECTED));
                 self.turning = Some(Turning { turn, cleared, asked, tell_at });
             }
-            Err(unbuildable) => self.fail(unbuildable),
+            Err(Unbuildable { id, why }) => self.fail(format!("{id}: {why}")),
         }
     }
 
@@ -274,18 +273,12 @@ impl Pipeline {
         let Some(Turning { turn, asked, .. }) = self.turning.take() else { return };
         match self.flow.complete(turn, cleared) {
             Ok(jobs) => self.run_all(jobs),
-            Err(unbuildable) => self.fail(unbuildable),
+            Err(Unbuildable { id, why }) => self.fail(format!("{id}: {why}")),
         }
         for (changes, done) in asked {
             done.send(Ok(changes)).map_err(drop).unwrap_or_default();
         }
         self.turn_to_next();
-    }
-
-    fn fail(&mut self, unbuildable: Unbuildable) {
-        let Unbuildable { id, why } = unbuildable;
-        self.outcome.failures.push(format!("{id}: {why}"));
-        self.trigger.trigger();
     }
 
     /// Waits for the end: the sources have finished and everything is drained; or `stop` came, and then it takes as
@@ -320,8 +313,7 @@ impl Pipeline {
                 () = at(tell_at) => self.tell_of_turn(),
                 () = &mut stop, if !stopping => {
                     stopping = true;
-                    self.status.stop();
-                    self.trigger.trigger();
+                    self.wind_up();
                     deadline.as_mut().reset(Instant::now() + self.plan.shutdown_timeout);
                 }
                 () = &mut abort => {
@@ -352,23 +344,34 @@ impl Pipeline {
         match ended {
             TaskEnd::Source(_, Ok(())) | TaskEnd::Buffer(_, Ok(())) | TaskEnd::Other => {}
             TaskEnd::Source(id, Err(why)) | TaskEnd::Buffer(id, Err(why)) => {
-                self.outcome.failures.push(format!("{id}: {why}"));
-                self.trigger.trigger();
+                self.fail(format!("{id}: {why}"))
             }
             TaskEnd::Sink(number, ended) => {
+                let ended = ended.unwrap_or_else(|why| {
+                    self.fail(format!("{}: {why}", self.sinks.name(number)));
+                    Ended::Drained
+                });
                 if let Ended::ReaderGone = ended {
                     self.outcome.reader_gone = true;
-                    self.trigger.trigger();
+                    self.wind_up();
                 }
                 match self.sinks.ended(number, ended) {
                     Ok(jobs) => self.run_all(jobs),
-                    Err(why) => {
-                        self.outcome.failures.push(why);
-                        self.trigger.trigger();
-                    }
+                    Err(why) => self.fail(why),
                 }
             }
         }
+    }
+
+    /// A component has failed: the others are drained.
+    fn fail(&mut self, why: String) {
+        self.outcome.failures.push(why);
+        self.wind_up();
+    }
+
+    fn wind_up(&mut self) {
+        self.status.stop();
+        self.trigger.trigger();
     }
 }
 

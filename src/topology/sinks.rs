@@ -332,6 +332,14 @@ impl Sinks {
         jobs
     }
 
+    /// The id of the sink with this run.
+    pub fn name(&self, number: u64) -> String {
+        let retired = self.retired.iter().map(|retired| (&retired.id, &retired.slot));
+        let mut all = self.slots.iter().chain(retired);
+        let found = all.find(|(_, slot)| slot.number == number);
+        found.map_or_else(|| "a sink".to_owned(), |(id, _)| id.clone())
+    }
+
     fn take(&mut self, number: u64) -> Option<(String, Slot)> {
         let id = self.slots.iter().find(|(_, slot)| slot.number == number).map(|(id, _)| id.clone())?;
         self.slots.remove_entry(&id)

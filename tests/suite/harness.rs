@@ -281,14 +281,20 @@ impl Live {
         assert!(status.success());
     }
 
-    /// Sends a signal as soon as the program listens for it.
-    pub fn signal_when_ready(&mut self, name: &str) {
-        // The mask of caught signals in /proc; SIGTERM is the fifteenth.
+    /// Waits until the program listens for signals: its config is read then.
+    pub fn is_ready(&mut self) {
+        // The mask of caught signals in /proc; SIGTERM is the fifteenth, and asked for behind SIGHUP.
         let listens = |status: &str| {
             let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
             u64::from_str_radix(mask.trim(), 16).unwrap() & (1 << 14) != 0
         };
-        assert!(until(TIMEOUT, || listens(&self.proc("status"))));
+        let is_ready = until(TIMEOUT, || listens(&self.proc("status")));
+        assert!(is_ready, "{}", self.stderr());
+    }
+
+    /// Sends a signal as soon as the program listens for it.
+    pub fn signal_when_ready(&mut self, name: &str) {
+        self.is_ready();
         self.signal(name);
     }
 

@@ -57,6 +57,7 @@ mod process;
 mod receiver;
 mod redact;
 mod registry;
+mod reload;
 mod schemas;
 mod signals;
 mod simulation;

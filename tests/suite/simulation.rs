@@ -234,7 +234,12 @@ fn counters_balance(world: &World, run: &Run) {
     }
     for (sink, kept) in run.traces.kept.iter().enumerate() {
         let (totals, kept) = (&run.totals[&format!("k{sink}")], kept.lock().unwrap());
-        assert_eq!(totals.events_out, kept.numbers.len() as u64, "k{sink}");
+        assert_eq!(
+            totals.events_out,
+            kept.numbers.len() as u64,
+            "k{sink}: {totals:?}, {} refused",
+            kept.refused
+        );
         assert_eq!(totals.events_rejected, kept.refused, "k{sink}");
         let dropped = totals.dropped.values().sum::<u64>() > 0;
         assert!(

@@ -28,6 +28,8 @@ impl RequestDriver {
         // The batch that is being sorted into lanes: it waits where one of them is full.
         let mut sorting: Option<Sorting> = None;
         let (mut batches, mut is_closed) = (0, false);
+        // What came back unfinished, by lane.
+        let mut left: Vec<(usize, Vec<Queued>)> = Vec::new();
         loop {
             if let Some(mut batch) = sorting.take() {
                 match batch.go_on(&mut lanes, &*shipper.sink, &shipper.policy) {
@@ -48,7 +50,7 @@ impl RequestDriver {
             if has_gone && sorting.is_some() {
                 continue;
             }
-            if is_last && under_way.is_empty() {
+            if is_last && under_way.is_empty() && left.is_empty() {
                 return Ended::Drained;
             }
             let due = lanes.iter().filter_map(Lane::due).min();
@@ -62,7 +64,6 @@ impl RequestDriver {
                 biased;
                 () = leave.wait() => {
                     // What a receiver may be taking is waited for: nobody else is to send it again.
-                    let mut left: Vec<(usize, Vec<Queued>)> = Vec::new();
                     while let Some(shipped) = under_way.next().await {
                         left.push(shipped);
                     }
@@ -70,9 +71,11 @@ impl RequestDriver {
                     queue.give_back(in_order(left, lanes, sorting));
                     return Ended::Left(queue);
                 }
-                Some((at, _)) = under_way.next(), if !under_way.is_empty() => {
-                    if let Some(lane) = lanes.get_mut(at) {
-                        lane.is_busy = false;
+                Some((at, rest)) = under_way.next(), if !under_way.is_empty() => {
+                    // It may have heard of the leave first: its lane stays closed then.
+                    match lanes.get_mut(at).filter(|_| rest.is_empty()) {
+                        Some(lane) => lane.is_busy = false,
+                        None => left.push((at, rest)),
                     }
                 }
                 queued = queue.next(), if sorting.is_none() && !is_closed => match queued {

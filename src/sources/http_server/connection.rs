@@ -40,6 +40,9 @@ const PARK_AFTER: Duration = Duration::from_secs(1);
 /// With more connections than this that are not parked, each is as soon as it is quiet: 12 MB of buffers.
 const WARM_MAX: usize = 512;
 
+/// How long connections go on where another server takes over: what is being sent is still taken.
+const EXCHANGE_WAIT: Duration = Duration::from_secs(1);
+
 /// What a connection may take.
 pub struct Limits {
     /// How long a handshake and the head of a request may take.
@@ -106,7 +109,7 @@ pub async fn run(
         // Boxed, for a connection to take no more memory than it needs: with TLS, that is four times as much.
         None => Box::pin(serve(site, limits, watch, tcp)).await,
         Some(tls) => {
-            let mut shutdown = site.shutdown.clone();
+            let closing = closing(&site);
             let handshake = Box::pin(timeout(limits.head, tls.accept(tcp)));
             tokio::select! {
                 shaken = handshake => match shaken {
@@ -114,8 +117,20 @@ pub async fn run(
                     Ok(Err(e)) => tracing::debug!(source = site.id, peer = watch.peer(), "no TLS: {e}"),
                     Err(_) => tracing::debug!(source = site.id, peer = watch.peer(), "no TLS in time"),
                 },
-                () = shutdown.wait() => {}
+                () = closing => {}
             }
+        }
+    }
+}
+
+/// Waits until connections on which nothing is going on are to be closed. Where another server takes over, they have a
+/// while to bring what may be on its way.
+fn closing(site: &Site) -> impl Future<Output = ()> + use<> {
+    let mut shutdown = site.shutdown.clone();
+    async move {
+        shutdown.wait().await;
+        if shutdown.is_exchange() {
+            sleep(EXCHANGE_WAIT).await;
         }
     }
 }
@@ -127,12 +142,13 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
 ) {
     let mut stream = Watched::new(stream, Arc::clone(&watch));
-    let mut shutdown = site.shutdown.clone();
+    let closing = closing(&site);
+    tokio::pin!(closing);
     let mut is_new = true;
     loop {
         let begins = tokio::select! {
             begins = stream.first(is_new) => begins,
-            () = shutdown.wait() => Begins::Gone,
+            () = &mut closing => Begins::Gone,
             () = sleep(patience(&watch, &limits)) => {
                 if is_new {
                     too_slow(&site, &watch);
@@ -267,7 +283,8 @@ async fn attend(
     watch: &Watch,
     parks: bool,
 ) -> End {
-    let mut shutdown = site.shutdown.clone();
+    let closing = closing(site);
+    tokio::pin!(closing);
     // Since when it is being closed.
     let mut ending: Option<Duration> = None;
     // How many requests had come when it was last seen, and was quiet.
@@ -289,7 +306,7 @@ async fn attend(
                     return End::Over;
                 }
             },
-            () = shutdown.wait(), if ending.is_none() => true,
+            () = &mut closing, if ending.is_none() => true,
             () = sleep(next_look(watch, limits, may_park)) => false,
         };
         if watch.head_age().is_some_and(|age| age >= limits.head) {

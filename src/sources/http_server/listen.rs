@@ -76,7 +76,7 @@ pub async fn run(cx: SourceContext, options: HttpServer, settings: Settings) -> 
     }
     drop((door, site));
     // Who comes now waits for the server that follows; where there is none, the system turns them away.
-    entrance.leave(listener);
+    entrance.leave(address, listener);
     tasks.finish().await;
     Ok(())
 }

@@ -197,6 +197,10 @@ impl SourceConfig for HttpServer {
         self.tls.as_ref().map_or(Ok(()), Tls::check)
     }
 
+    fn overlaps(&self) -> bool {
+        true
+    }
+
     fn prepare<'a>(&'a self, door: &'a Door) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async move {
             self.tls.as_ref().map(|tls| tls.acceptor()).transpose()?;

@@ -75,7 +75,7 @@ fn check(site: &Site, request: &Request<Incoming>) -> Result<Body, Box<Reply>> {
         let why = "the Authorization header is missing or wrong";
         return refuse(Reply::refusal(StatusCode::UNAUTHORIZED, why).challenge(guard.challenge()));
     }
-    if site.shutdown.is_triggered() {
+    if site.shutdown.is_triggered() && !site.shutdown.is_exchange() {
         return refuse(stopping());
     }
     let unknown = |why: String| {

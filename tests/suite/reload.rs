@@ -1,0 +1,429 @@
+//! A running program goes on with another config: what changed is exchanged, the rest is not touched, and nothing is lost
+//! or comes twice.
+
+use crate::harness::{Live, Run, TIMEOUT, TempDir, until};
+use crate::http_client::Client;
+use crate::logs::*;
+use crate::receiver::{Answer, OK, Receiver};
+use crate::tools::free_address;
+use serde_json::Value;
+use std::io::Write;
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::Duration;
+
+/// A program whose config can be written anew.
+struct Program {
+    live: Live,
+    dir: TempDir,
+}
+
+impl Program {
+    fn start(config: &str) -> Program {
+        Program::start_with(config, &[])
+    }
+
+    fn start_with(config: &str, args: &[&str]) -> Program {
+        let dir = TempDir::new();
+        dir.write("config.toml", config);
+        let live = Run::new(&["-c", "config.toml"]).arg_all(args).current_dir(dir.path()).live();
+        Program { live, dir }
+    }
+
+    /// Asks for a reload with this config, and waits until it says `words` one more time.
+    #[track_caller]
+    fn reload_until(&mut self, config: &str, words: &str) {
+        self.live.is_ready();
+        let before = self.live.stderr().matches(words).count();
+        self.dir.write("config.toml", config);
+        self.live.signal("HUP");
+        let said = until(TIMEOUT, || self.live.stderr().matches(words).count() > before);
+        assert!(said, "{words:?} is not in\n{}", self.live.stderr());
+    }
+
+    #[track_caller]
+    fn reload(&mut self, config: &str) {
+        self.reload_until(config, " reloaded");
+    }
+
+    fn append(&self, name: &str, text: &str) {
+        let path = self.dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
+    fn lines(&self, name: &str) -> Vec<String> {
+        lines(&self.dir.path().join(name))
+    }
+
+    #[track_caller]
+    fn waits_for(&self, name: &str, count: usize) {
+        let there = until(TIMEOUT, || self.lines(name).len() >= count);
+        assert!(there, "{} of {count} in {name}\n{}", self.lines(name).len(), self.live.stderr());
+    }
+
+    #[track_caller]
+    fn stops(self, code: i32) -> String {
+        self.live.signal("TERM");
+        let (status, stderr) = self.live.wait(TIMEOUT);
+        assert_eq!(status.code(), Some(code), "{stderr}");
+        assert!(!stderr.contains("panicked"), "{stderr}");
+        stderr
+    }
+}
+
+fn lines(path: &Path) -> Vec<String> {
+    std::fs::read_to_string(path).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+fn messages(lines: &[String]) -> Vec<String> {
+    let message = |line: &String| serde_json::from_str::<Value>(line).unwrap()["message"].clone();
+    lines.iter().map(|line| message(line).as_str().unwrap().to_owned()).collect()
+}
+
+fn numbered(range: std::ops::Range<usize>) -> String {
+    range.map(|number| format!("{{\"message\":\"{number}\"}}\n")).collect()
+}
+
+fn texts(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|number| number.to_string()).collect()
+}
+
+fn first_difference(found: &[String], expected: &[String]) -> Option<(usize, String)> {
+    let at = (0..found.len().max(expected.len())).find(|at| found.get(*at) != expected.get(*at))?;
+    Some((at, found.get(at).cloned().unwrap_or_default()))
+}
+
+const STDIN: &str = "[sources.in]\ntype = \"stdin\"\n";
+
+fn file_sink(id: &str, input: &str) -> String {
+    format!("[sinks.{id}]\ntype = \"file\"\npath = \"{id}.jsonl\"\ninputs = [\"{input}\"]\n")
+}
+
+#[test]
+fn a_transform_comes_between_and_goes_again() {
+    let plain = format!("{STDIN}{}", file_sink("out", "in"));
+    let between = |condition: &str| {
+        let filter =
+            format!("[transforms.f]\ntype = \"filter\"\ninputs = [\"in\"]\ncondition = '{condition}'\n");
+        format!("{STDIN}{filter}{}", file_sink("out", "f"))
+    };
+    let mut program = Program::start(&plain);
+    program.live.write(numbered(0..10).as_bytes());
+    program.waits_for("out.jsonl", 10);
+    program.reload(&between(".message != \"12\""));
+    assert!(program.live.stderr().contains("added=\"f\" changed=\"\" rewired=\"out\" removed=\"\""));
+    program.live.write(numbered(10..20).as_bytes());
+    program.waits_for("out.jsonl", 19);
+    program.reload(&between(".message != \"22\""));
+    program.live.write(numbered(20..30).as_bytes());
+    program.waits_for("out.jsonl", 28);
+    program.reload(&plain);
+    program.live.write(numbered(30..40).as_bytes());
+    program.live.close_stdin();
+    let expected: Vec<String> = texts(0..40).into_iter().filter(|n| n != "12" && n != "22").collect();
+    let Program { live, dir, .. } = program;
+    let (status, stderr) = live.wait(TIMEOUT);
+    assert_eq!(status.code(), Some(0), "{stderr}");
+    assert_eq!(messages(&lines(&dir.path().join("out.jsonl"))), expected);
+    assert!(stderr.contains("delivered=38") && stderr.contains("filtered 2"), "{stderr}");
+}
+
+#[test]
+fn twins_find_each_other_over_reloads() {
+    let config = |options: &str, between: &str| {
+        let feed = if between.is_empty() { "in" } else { "p" };
+        format!(
+            "{STDIN}{between}[transforms.parse]\ntype = \"legacy_message\"\ninputs = [\"{feed}\"]\n{options}\n{}",
+            file_sink("out", "parse")
+        )
+    };
+    let pass = "[transforms.p]\ntype = \"filter\"\ninputs = [\"in\"]\ncondition = \"true\"\n";
+    let mut program = Program::start(&config("twin_wait_ms = 60000", ""));
+    let plans = [
+        // It stands behind another one, and has another queue; it has other options; both.
+        config("twin_wait_ms = 60000", pass),
+        config("twin_wait_ms = 50000", pass),
+        config("twin_wait_ms = 60000\nmessage = \"short\"", ""),
+    ];
+    for (at, plan) in plans.iter().enumerate() {
+        let ms = 10 * (at as u32 + 1);
+        // One that has gone out before its twin comes, and one that waits.
+        let (sure, unsure) = (format!("sure {at}"), format!("<<{}, 1, 2>>", at + 3));
+        program.live.write(structured_json(ms, &sure).as_bytes());
+        program.live.write(structured_json(ms + 1, &unsure).as_bytes());
+        program.waits_for("out.jsonl", 2 * at + 1);
+        program.reload(plan);
+        let literal = |text: &str| serde_json::to_string(text).unwrap();
+        program.live.write(legacy_json(ms + 2, &literal(&sure)).as_bytes());
+        program.live.write(legacy_json(ms + 3, &unsure).as_bytes());
+        program.waits_for("out.jsonl", 2 * at + 2);
+    }
+    program.live.write(structured_json(90, "the end").as_bytes());
+    program.waits_for("out.jsonl", 7);
+    let lines = program.lines("out.jsonl");
+    let incomplete = lines.iter().filter(|line| line.contains("code_incomplete")).count();
+    assert_eq!(incomplete, 0, "{lines:#?}");
+    assert_eq!(lines.len(), 7, "{lines:#?}");
+    let stderr = program.stops(0);
+    assert!(stderr.contains("twin 6"), "{stderr}");
+}
+
+#[test]
+fn a_config_that_can_not_run_is_refused_and_changes_nothing() {
+    let good = format!("data_dir = \"data\"\n{STDIN}{}", file_sink("out", "in"));
+    let mut program = Program::start(&good);
+    let taken = Receiver::start(|_, _| OK);
+    let address = taken.address;
+    let server = format!("[sources.web]\ntype = \"http_server\"\naddress = \"{address}\"\n");
+    for (config, words) in [
+        (good.replace("path", "pth"), "`pth`"),
+        (good.replace("\"data\"", "\"other\""), "`data_dir` can't be changed"),
+        (good.replace("\"stdin\"", "\"stdin\"\nmax_record_bytes = 5000"), "the source `in` can't be changed"),
+        (
+            good.replace("sources.in]", "sources.other]").replace("\"in\"", "\"other\""),
+            "`in` can't be changed",
+        ),
+        (good.replace("[\"in\"]", "[\"in\", \"web\"]") + &server, "can't listen on"),
+        (format!("{good}[api]\naddress = \"{address}\"\n"), "the API can't listen on"),
+    ] {
+        program.reload_until(&config, "the reload is refused, and what runs goes on");
+        assert!(program.live.stderr().contains(words), "{words}: {}", program.live.stderr());
+        let count = program.lines("out.jsonl").len();
+        program.live.write(numbered(count..count + 1).as_bytes());
+        program.waits_for("out.jsonl", count + 1);
+    }
+    program.reload(&good);
+    assert!(program.live.stderr().contains("reloaded: nothing has changed"));
+    assert_eq!(messages(&program.lines("out.jsonl")), texts(0..6));
+    program.stops(0);
+}
+
+#[test]
+fn a_receiver_that_never_answers_well_is_exchanged_for_another() {
+    let bad = Receiver::start(|_, _| Answer::Status(404, "", "no such place"));
+    let good = Receiver::start(|_, _| OK);
+    let config = |uri: &str| {
+        format!(
+            "data_dir = \"data\"\n{STDIN}[sinks.out]\ntype = \"http\"\ninputs = [\"in\"]\nuri = \"{uri}\"\n\
+             buffer.max_events = 20\nbatch.max_events = 7\nbatch.timeout_secs = 0.1\n"
+        )
+    };
+    let mut program = Program::start(&config(&bad.uri()));
+    // More than its queue takes: everything in front of it stands still.
+    program.live.write(numbered(0..500).as_bytes());
+    assert!(until(TIMEOUT, || bad.count() > 1));
+    program.reload(&config(&good.uri()));
+    program.live.close_stdin();
+    let (status, stderr) = program.live.wait(TIMEOUT);
+    assert_eq!(status.code(), Some(0), "{stderr}");
+    let sent: Vec<String> = good.received().iter().flat_map(|request| request.messages()).collect();
+    assert_eq!(sent, texts(0..500));
+}
+
+#[test]
+fn a_sink_that_is_removed_delivers_what_it_can_and_the_rest_is_counted() {
+    let dead = Receiver::start(|_, _| Answer::Status(503, "", ""));
+    let with = |more: &str| {
+        format!("data_dir = \"data\"\nshutdown_timeout_secs = 1\n{STDIN}{}{more}", file_sink("out", "in"))
+    };
+    let sink = format!("[sinks.siem]\ntype = \"http\"\ninputs = [\"in\"]\nuri = \"{}\"\n", dead.uri());
+    let mut program = Program::start(&with(&sink));
+    program.live.write(numbered(0..50).as_bytes());
+    assert!(until(TIMEOUT, || dead.count() > 0));
+    program.reload(&with(""));
+    program.live.write(numbered(50..60).as_bytes());
+    program.waits_for("out.jsonl", 60);
+    program.live.says("the rest is dropped");
+    let stderr = program.stops(0);
+    assert!(stderr.contains("sink_removed 50"), "{stderr}");
+}
+
+#[test]
+fn a_server_changes_its_options_while_clients_post() {
+    let address = free_address();
+    let config = |bytes: usize| {
+        format!(
+            "[sources.web]\ntype = \"http_server\"\naddress = \"{address}\"\nmax_body_bytes = {bytes}\n{}",
+            file_sink("out", "web")
+        )
+    };
+    let mut program = Program::start(&config(100_000));
+    program.live.says("listening");
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let clients: Vec<_> = (0..3)
+        .map(|client| {
+            let stop = stop.clone();
+            std::thread::spawn(move || {
+                let (mut sent, mut taken) = (0, Vec::new());
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    sent += 1;
+                    let text = format!("{client}-{sent}");
+                    // A connection for each: nobody may be turned away.
+                    let mut client = Client::new(TcpStream::connect(address).unwrap());
+                    client.post("Connection: close\r\n", format!("{{\"message\":\"{text}\"}}")).is(200);
+                    taken.push(text);
+                }
+                taken
+            })
+        })
+        .collect();
+    for round in 0..6 {
+        program.reload(&config(200_000 + round));
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    let mut taken: Vec<String> = clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
+    let mut written = messages(&program.lines("out.jsonl"));
+    taken.sort();
+    written.sort();
+    assert_eq!(written, taken);
+    program.stops(0);
+}
+
+#[test]
+fn a_file_source_changes_its_options_in_the_middle_of_its_files() {
+    let config = |cooldown: usize| {
+        format!(
+            "data_dir = \"data\"\n[sources.logs]\ntype = \"file\"\ninclude = [\"logs/*.log\"]\n\
+             glob_minimum_cooldown_ms = {cooldown}\n{}",
+            file_sink("out", "logs")
+        )
+    };
+    let mut program = Program::start(&config(50));
+    for round in 0..8 {
+        program.append("logs/a.log", &numbered(round * 500..round * 500 + 500));
+        // Half a line, which the next round completes.
+        let end = if round > 0 { "\"}\n" } else { "" };
+        program.append("logs/b.log", &format!("{end}{{\"message\":\"b{round}"));
+        program.reload(&config(60 + round));
+    }
+    program.append("logs/b.log", "\"}\n");
+    program.waits_for("out.jsonl", 4008);
+    let written = messages(&program.lines("out.jsonl"));
+    let (b, a): (Vec<String>, Vec<String>) = written.into_iter().partition(|text| text.starts_with('b'));
+    assert!(a == texts(0..4000), "{} lines, {:?}", a.len(), first_difference(&a, &texts(0..4000)));
+    assert_eq!(b, (0..8).map(|round| format!("b{round}")).collect::<Vec<_>>());
+    program.stops(0);
+}
+
+#[test]
+fn a_program_in_a_file_of_its_own_takes_part_when_the_config_is_watched() {
+    let dir = TempDir::new();
+    dir.write("mark.vrl", ".mark = 1");
+    let config = format!(
+        "{STDIN}[transforms.mark]\ntype = \"remap\"\ninputs = [\"in\"]\nfile = \"mark.vrl\"\n{}",
+        file_sink("out", "mark")
+    );
+    dir.write("config.toml", &config);
+    let live = Run::new(&["-c", "config.toml", "--watch-config"]).current_dir(dir.path()).live();
+    let mut program = Program { live, dir };
+    program.live.write(numbered(0..1).as_bytes());
+    program.waits_for("out.jsonl", 1);
+    program.dir.write("mark.vrl", ".mark = nonsense(");
+    program.live.says("the reload is refused");
+    program.live.write(numbered(1..2).as_bytes());
+    program.waits_for("out.jsonl", 2);
+    program.dir.write("mark.vrl", ".mark = \"two\"");
+    program.live.says("changed=\"mark\"");
+    program.live.write(numbered(2..3).as_bytes());
+    program.waits_for("out.jsonl", 3);
+    let marks: Vec<Value> = program
+        .lines("out.jsonl")
+        .iter()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["mark"].clone())
+        .collect();
+    assert_eq!(marks, [Value::from(1), Value::from(1), Value::from("two")]);
+    program.stops(0);
+}
+
+#[test]
+fn what_is_wanted_grows_while_a_source_runs() {
+    // Where only evaluations are wanted, other lines are passed over unread.
+    let chain = "[transforms.parse]\ntype = \"legacy_message\"\ninputs = [\"in\"]\n\
+                 [transforms.policy]\ntype = \"audit_policy\"\ninputs = [\"parse\"]\n";
+    let small = format!("{STDIN}{chain}{}", file_sink("out", "policy"));
+    let mut program = Program::start(&small);
+    let round = |at: u32| twins_json(at, &format!("code {at}")) + &other_json(at + 1) + "{\"broken\n";
+    program.live.write(round(1).as_bytes());
+    program.waits_for("out.jsonl", 1);
+    program.reload(&format!("{small}{}{}", file_sink("all", "in"), file_sink("bad", "in.faults")));
+    program.live.write(round(10).as_bytes());
+    program.waits_for("bad.jsonl", 1);
+    program.waits_for("all.jsonl", 3);
+    program.reload(&small);
+    program.live.write(round(20).as_bytes());
+    program.waits_for("out.jsonl", 3);
+    assert_eq!((program.lines("all.jsonl").len(), program.lines("bad.jsonl").len()), (3, 1));
+    program.stops(0);
+}
+
+#[test]
+fn a_sink_gets_a_buffer_on_disk_and_another_queue() {
+    let config = |buffer: &str| format!("data_dir = \"data\"\n{STDIN}{}{buffer}\n", file_sink("out", "in"));
+    let mut program = Program::start(&config(""));
+    let plans = [
+        "buffer.max_events = 5",
+        "buffer.max_events = 500",
+        "buffer.type = \"disk\"\nbuffer.max_size_bytes = 2097152",
+    ];
+    for (round, buffer) in plans.iter().enumerate() {
+        program.live.write(numbered(round * 300..round * 300 + 300).as_bytes());
+        program.reload(&config(buffer));
+    }
+    program.live.write(numbered(900..1000).as_bytes());
+    program.waits_for("out.jsonl", 1000);
+    program.reload_until(&config(""), "the buffer on disk of the sink `out` can't be changed");
+    assert_eq!(messages(&program.lines("out.jsonl")), texts(0..1000));
+    program.stops(0);
+}
+
+#[test]
+fn the_api_moves_to_another_address() {
+    let (first, second) = (free_address(), free_address());
+    let config = |address| format!("{STDIN}{}[api]\naddress = \"{address}\"\n", file_sink("out", "in"));
+    let mut program = Program::start(&config(first));
+    let healthy = |address| {
+        TcpStream::connect(address).is_ok_and(|mut stream| {
+            stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+            stream
+                .write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                .unwrap();
+            let mut answer = String::new();
+            std::io::Read::read_to_string(&mut stream, &mut answer).is_ok() && answer.contains("200 OK")
+        })
+    };
+    assert!(until(TIMEOUT, || healthy(first)));
+    program.reload(&config(second));
+    assert!(until(TIMEOUT, || healthy(second)));
+    assert!(until(TIMEOUT, || TcpStream::connect(first).is_err()));
+    program.stops(0);
+}
+
+#[test]
+fn a_stop_in_the_middle_of_a_reload_ends_well() {
+    let slow = Receiver::start(|number, _| if number < 3 { Answer::Status(503, "", "") } else { OK });
+    let config = |more: &str| {
+        format!(
+            "data_dir = \"data\"\n{STDIN}{more}[sinks.out]\ntype = \"http\"\ninputs = [\"{}\"]\nuri = \"{}\"\n\
+             buffer.max_events = 20\nbatch.timeout_secs = 0.1\n",
+            if more.is_empty() { "in" } else { "f" },
+            slow.uri()
+        )
+    };
+    let mut program = Program::start(&config(""));
+    program.live.write(numbered(0..200).as_bytes());
+    assert!(until(TIMEOUT, || slow.count() > 0));
+    program.dir.write(
+        "config.toml",
+        &config("[transforms.f]\ntype = \"filter\"\ninputs = [\"in\"]\ncondition = \"true\"\n"),
+    );
+    program.live.signal("HUP");
+    program.live.says("reads the config again");
+    program.live.signal("TERM");
+    let (status, stderr) = program.live.wait(Duration::from_secs(90));
+    assert_eq!(status.code(), Some(0), "{stderr}");
+    let taken = slow.received();
+    let sent: Vec<String> = taken.iter().skip(3).flat_map(|request| request.messages()).collect();
+    assert_eq!(sent, texts(0..200));
+}
