@@ -1,13 +1,14 @@
 //! `evaltrail run`.
 
-use super::args::{LogArgs, LogFormat, RunArgs};
-use super::load::{load, variable};
+use super::args::RunArgs;
+use super::load::load;
+use super::log::{is_json, start_log, variable};
 use super::{EXIT_FAILED, EXIT_REFUSED, STACK_BYTES, complain};
+use super::{progress, summary};
 use crate::api::Api;
 use crate::config::Environment;
-use crate::delivery::Totals;
-use crate::topology::{Outcome, Pipeline, Plan, RunMode};
-use std::collections::BTreeMap;
+use crate::delivery::clock::monotonic;
+use crate::topology::{Pipeline, Plan, RunMode};
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -15,7 +16,6 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::Level;
 
 /// Threads that run components: more than one even on a small machine, so that decoding and writing overlap.
 const THREADS_MIN: usize = 2;
@@ -23,12 +23,16 @@ const THREADS_MAX: usize = 8;
 
 /// Runs a pipeline to its end.
 pub fn run(args: &RunArgs) -> ExitCode {
-    let Some((loaded, _)) = load(&args.config, Environment::Of(&variable)) else {
+    start_log(&args.log);
+    let Some((loaded, files)) = load(&args.config, Environment::Of(&variable)) else {
         return EXIT_REFUSED.into();
     };
-    start_log(&args.log);
     if loaded.plan.sources.iter().any(|node| node.kind == "stdin") && io::stdin().is_terminal() {
-        complain("evaltrail: waiting for Livebook's log on standard input; end it by Ctrl-D\n");
+        let waiting = "waiting for Livebook's log on standard input; end it by Ctrl-D";
+        match is_json() {
+            true => tracing::info!("{waiting}"),
+            false => complain(&format!("evaltrail: {waiting}\n")),
+        }
     }
     let runtime = match runtime() {
         Ok(runtime) => runtime,
@@ -37,7 +41,9 @@ pub fn run(args: &RunArgs) -> ExitCode {
             return EXIT_FAILED.into();
         }
     };
-    let code = runtime.block_on(run_plan(&loaded.plan, args));
+    let files =
+        files.iter().filter(|_| !args.config.config.is_empty()).map(|file| file.name.as_str()).collect();
+    let code = runtime.block_on(run_plan(&loaded.plan, files, args));
     // A thread may be stuck in a read or a write that never ends; the process ends without it.
     runtime.shutdown_timeout(Duration::ZERO);
     code
@@ -56,7 +62,8 @@ pub fn runtime() -> io::Result<Runtime> {
     builder.enable_all().build()
 }
 
-async fn run_plan(plan: &Plan, args: &RunArgs) -> ExitCode {
+async fn run_plan(plan: &Plan, files: Vec<&str>, args: &RunArgs) -> ExitCode {
+    let started = monotonic();
     let listener = match listen(plan.api).await {
         Ok(listener) => listener,
         Err(why) => {
@@ -78,6 +85,8 @@ async fn run_plan(plan: &Plan, args: &RunArgs) -> ExitCode {
             return EXIT_FAILED.into();
         }
     };
+    summary::Start { plan, files, once: args.once, verbose: args.log.verbose }.tell();
+    let status = pipeline.status();
     let api = listener.map(|listener| Api::new(listener, pipeline.status()));
     let outcome = {
         let api = async move {
@@ -89,22 +98,10 @@ async fn run_plan(plan: &Plan, args: &RunArgs) -> ExitCode {
         tokio::select! {
             outcome = pipeline.finish(stop, abort) => outcome,
             never = api => match never {},
+            never = progress::show(plan, &status, args) => match never {},
         }
     };
-    if !outcome.reader_gone {
-        summarise(plan, &outcome);
-    }
-    for (id, totals) in outcome.totals.iter().filter(|(_, totals)| !totals.hits.is_empty()) {
-        let counts = totals.hits.iter().map(|(rule, count)| (&**rule, *count)).collect();
-        tracing::info!(transform = id, hits = reasons(&counts), "what its rules have hit");
-    }
-    for (id, totals) in outcome.totals.iter().filter(|(_, totals)| totals.events_buffered > 0) {
-        let events = totals.events_buffered;
-        tracing::info!(sink = id, events, "{events} events stay in the buffer on disk for the next start");
-    }
-    for failure in &outcome.failures {
-        tracing::error!("{failure}");
-    }
+    summary::tell(&outcome, &status, started.elapsed());
     let faults = args.deny_faults && outcome.faults() > 0;
     if faults {
         tracing::error!("not all could be decoded ({}), and --deny-faults was given", outcome.faults());
@@ -169,68 +166,4 @@ async fn either(term: &mut Signal, int: &mut Signal, hup: &mut Signal) {
             }
         }
     }
-}
-
-/// Starts evaltrail's own log.
-pub fn start_log(args: &LogArgs) {
-    let level = match (args.quiet, args.verbose) {
-        (true, _) => Level::ERROR,
-        (_, true) => Level::DEBUG,
-        _ => Level::INFO,
-    };
-    let log = tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_max_level(level)
-        .with_target(false)
-        .with_ansi(io::stderr().is_terminal());
-    match args.log_format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
-    }
-}
-
-/// One line that says where everything went.
-fn summarise(plan: &Plan, outcome: &Outcome) {
-    let totals_of = |id: &str| outcome.totals.get(id).cloned().unwrap_or_default();
-    let sources: Vec<Totals> = plan.sources.iter().map(|node| totals_of(&node.id)).collect();
-    let sinks: Vec<Totals> = plan.sinks.iter().map(|node| totals_of(&node.id)).collect();
-    let read: u64 = sources.iter().map(|totals| totals.events_in).sum();
-    let bytes: u64 = sources.iter().map(|totals| totals.bytes_in).sum();
-    let delivered: u64 = sinks.iter().map(|totals| totals.events_out).sum();
-    let rejected: u64 = sinks.iter().map(|totals| totals.events_rejected).sum();
-    let mut dropped: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut faults: BTreeMap<&str, u64> = BTreeMap::new();
-    for totals in outcome.totals.values() {
-        for (reason, count) in &totals.dropped {
-            *dropped.entry(reason).or_default() += count;
-        }
-        for (reason, count) in &totals.faults {
-            *faults.entry(reason).or_default() += count;
-        }
-    }
-    for (id, totals) in outcome.totals.iter().filter(|(_, totals)| totals.programs_failed > 0) {
-        tracing::warn!(events = totals.programs_failed, "the program of {id} has failed");
-    }
-    let dropped = reasons(&dropped);
-    match outcome.faults() {
-        0 => tracing::info!(records = read, bytes, delivered, dropped, rejected, "done"),
-        count => {
-            let faults = reasons(&faults);
-            tracing::warn!(
-                records = read,
-                bytes,
-                delivered,
-                dropped,
-                rejected,
-                faults,
-                "done; {count} could not be decoded"
-            );
-        }
-    }
-}
-
-fn reasons(counts: &BTreeMap<&str, u64>) -> String {
-    let total: u64 = counts.values().sum();
-    let each: Vec<String> = counts.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
-    if each.is_empty() { "0".to_owned() } else { format!("{total} ({})", each.join(", ")) }
 }

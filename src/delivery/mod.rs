@@ -19,6 +19,7 @@ mod requests;
 mod retry;
 mod shutdown;
 mod sink;
+mod trouble;
 
 pub use dead_letters::{DeadLetters, TakeError, Taken, read_letter};
 pub use drive::{Ended, SinkContext, SinkTask, Work};
@@ -33,6 +34,7 @@ pub use requests::{Failure, Policy, Request, RequestSink, SendError};
 pub use retry::Backoff;
 pub use shutdown::{Shutdown, ShutdownTrigger};
 pub use sink::{Sink, WriteError};
+pub use trouble::{Failing, Lasting};
 
 use crate::event::Demand;
 use std::future::Future;
