@@ -125,7 +125,7 @@ impl Window {
     }
 
     fn held(&self, about: &[(&'static str, String)], now: Instant) -> Option<Held> {
-        let secs = now.saturating_duration_since(self.since).as_secs_f64().ceil() as u64;
+        let secs = now.saturating_duration_since(self.since).as_secs_f64().round() as u64;
         (self.held > 0).then(|| Held {
             level: self.level,
             about: about.to_vec(),
