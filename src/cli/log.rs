@@ -16,7 +16,7 @@ use crate::config::is_secret_key;
 use crate::delivery::clock;
 use indicatif::ProgressBar;
 use limit::{Held, Key, Limiter, Ruling};
-use line::{Line, Secret};
+use line::{About, Line, Secret};
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -139,17 +139,17 @@ impl Log {
         if SAID_ONCE.iter().any(|once| target.starts_with(once)) {
             return self.write(&self.line(event));
         }
-        let mut key = Key { callsite: metadata.callsite(), about: line::about(event) };
+        let About { fields: about, events } = About::of(event);
+        let mut key = Key { callsite: metadata.callsite(), about };
         let now = clock::monotonic();
-        let ruling = locked(&self.limited).limiter.judge(&mut key, *metadata.level(), now);
+        let ruling = locked(&self.limited).limiter.judge(&mut key, *metadata.level(), events, now);
         match ruling {
             Ruling::Pass => self.write(&self.line(event)),
             Ruling::PassFor(held) => {
                 let mut line = self.line(event);
-                let Held { lines, secs, .. } = held;
-                line.message.push_str(&format!(" (and {} more like it in {secs} s)", grouped(lines)));
-                line.with("suppressed", lines);
-                self.write(&line);
+                let more = grouped(held.lines);
+                line.message.push_str(&format!(" (and {more} more like it in {} s)", held.secs));
+                self.write(&suppressed(line, &held));
             }
             Ruling::Hold { first: false } => {}
             Ruling::Hold { first: true } => {
@@ -186,12 +186,12 @@ impl Log {
 
     fn tell(&self, everything: bool) {
         let held = locked(&self.limited).limiter.take(clock::monotonic(), everything);
-        for Held { level, about, example, lines, secs } in held {
-            let message = format!("{} more like this in {secs} s: {example}", grouped(lines));
-            let mut line = Line::new(level, message);
-            about.into_iter().for_each(|(name, value)| line.with(name, value));
-            line.with("suppressed", lines);
-            self.write(&line);
+        for held in held {
+            let Held { lines, secs, example, .. } = &held;
+            let mut line =
+                Line::new(held.level, format!("{} more like this in {secs} s: {example}", grouped(*lines)));
+            held.about.iter().for_each(|(name, value)| line.with(name, value.as_str()));
+            self.write(&suppressed(line, &held));
         }
     }
 
@@ -209,6 +209,15 @@ impl Log {
             None => write(),
         }
     }
+}
+
+/// `line` with how much was held back.
+fn suppressed(mut line: Line, held: &Held) -> Line {
+    line.with("suppressed", held.lines);
+    if held.events > 0 {
+        line.with("suppressed_events", held.events);
+    }
+    line
 }
 
 /// A number with commas between its thousands.

@@ -22,6 +22,8 @@ const REASON_CHARS_MAX: usize = 512;
 pub struct Failing {
     since: Option<Instant>,
     retries: u64,
+    /// Pieces of work that have failed and are tried again.
+    attempts: u32,
     /// What was said, and when.
     told: Vec<(String, Instant)>,
 }
@@ -52,7 +54,8 @@ impl Failing {
 
     /// It has worked at `now`. Comes back where it has failed before.
     pub fn worked(&mut self, now: Instant) -> Option<Lasting> {
-        let Failing { since, retries, .. } = std::mem::take(self);
+        let kept = Failing { attempts: self.attempts, ..Failing::default() };
+        let Failing { since, retries, .. } = std::mem::replace(self, kept);
         Some(Lasting { time: now.saturating_duration_since(since?), retries })
     }
 }
@@ -95,14 +98,19 @@ impl<'a> Attempt<'a> {
     pub fn failed(&mut self, why: &str, is_setup: bool, wait: Duration) {
         let Words { fails, because, .. } = *self.words;
         let reason = format!("{because}{why}");
+        let is_new = self.trouble.is_none();
         match &self.trouble {
             Some(trouble) => trouble.go_on(&reason),
             None => self.trouble = Some(self.meter.trouble(&reason)),
         }
         self.meter.count_retry();
-        let Some(lasting) = self.meter.failing().entry(fails).or_default().failed(why, monotonic()) else {
-            return;
+        let lasting = {
+            let mut failing = self.meter.failing();
+            let one = failing.entry(fails).or_default();
+            one.attempts += u32::from(is_new);
+            one.failed(why, monotonic())
         };
+        let Some(lasting) = lasting else { return };
         let (sink, retry_in_ms) = (self.sink, wait.as_millis() as u64);
         // Of the first failure there is nothing more to tell.
         let again = lasting.retries > 0;
@@ -118,27 +126,32 @@ impl<'a> Attempt<'a> {
 
     /// It is done.
     pub fn worked(mut self) {
-        drop(self.trouble.take());
+        self.end();
         let Words { fails, works, .. } = *self.words;
-        let mut failing = self.meter.failing();
-        // Others of the sink may still be at it.
-        if failing.is_empty() || self.meter.trouble_now().is_some() {
-            return;
-        }
-        let Some(Lasting { time, retries }) =
-            failing.remove(fails).and_then(|mut one| one.worked(monotonic()))
-        else {
-            return;
+        let lasting = {
+            let mut failing = self.meter.failing();
+            // Others of the sink may still be at it.
+            failing.get_mut(fails).filter(|one| one.attempts == 0).and_then(|one| one.worked(monotonic()))
         };
-        drop(failing);
-        let failing_secs = time.as_secs();
+        let Some(Lasting { time, retries }) = lasting else { return };
+        let (sink, failing_secs) = (self.sink, time.as_secs());
         let s = if retries == 1 { "y" } else { "ies" };
-        tracing::info!(
-            sink = self.sink,
-            retries,
-            failing_secs,
-            "{works}, after {failing_secs} s and {retries} retr{s}"
-        );
+        tracing::info!(sink, retries, failing_secs, "{works}, after {failing_secs} s and {retries} retr{s}");
+    }
+
+    /// It is tried no more.
+    fn end(&mut self) {
+        if self.trouble.take().is_some()
+            && let Some(one) = self.meter.failing().get_mut(self.words.fails)
+        {
+            one.attempts -= 1;
+        }
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -165,6 +178,28 @@ mod tests {
         assert_eq!(after, Lasting { time: Duration::from_secs(230), retries: 229 });
         assert_eq!(failing.worked(at(231)), None);
         assert_eq!(failing.failed("no space", at(232)), Some(Lasting { time: Duration::ZERO, retries: 0 }));
+    }
+
+    #[test]
+    fn it_is_over_when_nothing_of_its_kind_fails_any_more() {
+        let meter = Arc::new(Meter::default());
+        let is_failing =
+            |words: &Words| meter.failing().get(words.fails).is_some_and(|one| one.since.is_some());
+        let failed = |words| {
+            let mut attempt = Attempt::new(&meter, "out", words);
+            attempt.failed("no", false, Duration::ZERO);
+            attempt
+        };
+        let (one, other, buffer) = (failed(&DELIVERING), failed(&DELIVERING), failed(&BUFFERING));
+        one.worked();
+        assert!(is_failing(&DELIVERING), "the other is still at it");
+        buffer.worked();
+        assert!(!is_failing(&BUFFERING), "that the sink fails is another matter");
+        // Given up is not over: that is the next one that works.
+        drop(other);
+        assert!(is_failing(&DELIVERING) && meter.trouble_now().is_none());
+        Attempt::new(&meter, "out", &DELIVERING).worked();
+        assert!(!is_failing(&DELIVERING));
     }
 
     #[test]

@@ -62,6 +62,8 @@ fn of_one_message_a_few_lines_get_through_and_the_rest_is_counted() {
     let (shown, held) = lines_of(&entries, "siem", "rejected: ");
     assert_eq!(shown + held, 60, "{}", outcome.stderr);
     assert!((5..30).contains(&shown), "{}", outcome.stderr);
+    let events: u64 = entries.iter().filter_map(|entry| entry["suppressed_events"].as_u64()).sum();
+    assert_eq!(events, held, "each line told of one event");
     assert_eq!(lines_of(&entries, "calm", "rejected: "), (2, 0), "{}", outcome.stderr);
     let done = entry(&entries, "done");
     assert_eq!((&done["rejected"], &done["rejected_by"]), (&62.into(), &"62 (calm 2, siem 60)".into()));

@@ -52,6 +52,8 @@ pub struct Held {
     pub example: String,
     /// How many there were.
     pub lines: u64,
+    /// How many events they have told of.
+    pub events: u64,
     /// In how many seconds.
     pub secs: u64,
 }
@@ -61,6 +63,7 @@ struct Window {
     level: Level,
     passed: u32,
     held: u64,
+    events: u64,
     example: String,
 }
 
@@ -71,15 +74,15 @@ pub struct Limiter {
 }
 
 impl Limiter {
-    /// Judges a line of `key` that comes at `now`. `key` is what it counts as from then on.
-    pub fn judge(&mut self, key: &mut Key, level: Level, now: Instant) -> Ruling {
+    /// Judges a line of `key` that tells of so many events and comes at `now`. `key` is what it counts as from then on.
+    pub fn judge(&mut self, key: &mut Key, level: Level, events: u64, now: Instant) -> Ruling {
         if !self.windows.contains_key(key) && self.windows.len() >= WINDOWS_MAX {
             self.windows.retain(|_, window| window.held > 0 || !window.is_over(now));
             if self.windows.len() >= WINDOWS_MAX {
                 key.about.clear();
             }
         }
-        let fresh = || Window { since: now, level, passed: 0, held: 0, example: String::new() };
+        let fresh = || Window { since: now, level, passed: 0, held: 0, events: 0, example: String::new() };
         let window = self.windows.entry(key.clone()).or_insert_with(fresh);
         let mut held = None;
         if window.is_over(now) {
@@ -88,6 +91,7 @@ impl Limiter {
         }
         if window.passed >= LINES_MAX {
             window.held += 1;
+            window.events += events;
             return Ruling::Hold { first: window.held == 1 };
         }
         window.passed += 1;
@@ -131,6 +135,7 @@ impl Window {
             about: about.to_vec(),
             example: self.example.clone(),
             lines: self.held,
+            events: self.events,
             secs: secs.max(1),
         })
     }
@@ -164,7 +169,7 @@ mod tests {
         let start = crate::delivery::clock::monotonic();
         let at = |ms| start + Duration::from_millis(ms);
         let mut limiter = Limiter::default();
-        let mut judge = |about: &str, ms| limiter.judge(&mut key(about), Level::WARN, at(ms));
+        let mut judge = |about: &str, ms| limiter.judge(&mut key(about), Level::WARN, 3, at(ms));
         assert!((0..5).all(|ms| judge("a", ms) == Ruling::Pass));
         assert_eq!(judge("a", 5), Ruling::Hold { first: true });
         assert_eq!(judge("a", 6), Ruling::Hold { first: false });
@@ -175,6 +180,7 @@ mod tests {
             about: key("a").about,
             example: String::new(),
             lines,
+            events: 3 * lines,
             secs,
         };
         assert_eq!(judge("a", 10_500), Ruling::PassFor(held(2, 11)));
@@ -195,7 +201,7 @@ mod tests {
         let (mut passed, mut held) = (0, 0);
         for number in 0..1_000 {
             for _ in 0..7 {
-                match limiter.judge(&mut key(&number.to_string()), Level::ERROR, now) {
+                match limiter.judge(&mut key(&number.to_string()), Level::ERROR, 1, now) {
                     Ruling::Hold { .. } => held += 1,
                     _ => passed += 1,
                 }
@@ -203,8 +209,9 @@ mod tests {
         }
         assert!(limiter.windows.len() <= WINDOWS_MAX + 1);
         assert_eq!(passed + held, 7_000);
-        let told: u64 = limiter.take(now, true).iter().map(|held| held.lines).sum();
-        assert_eq!(told, held);
+        let told = limiter.take(now, true);
+        assert_eq!(told.iter().map(|held| held.lines).sum::<u64>(), held);
+        assert_eq!(told.iter().map(|held| held.events).sum::<u64>(), held);
         assert!(limiter.windows.is_empty());
     }
 }

@@ -24,19 +24,31 @@ pub struct Secret {
     pub value: String,
 }
 
-/// What an event is about; see [`ABOUT`].
-pub fn about(event: &Event<'_>) -> Vec<(&'static str, String)> {
-    let mut about = About(Vec::new());
-    event.record(&mut about);
-    about.0
+/// Fields that say how many events of a pipeline a line is about.
+const EVENTS: [&str; 2] = ["events", "refused"];
+
+/// What an event is about.
+#[derive(Default)]
+pub struct About {
+    /// See [`ABOUT`].
+    pub fields: Vec<(&'static str, String)>,
+    /// How many events of the pipeline.
+    pub events: u64,
 }
 
-struct About(Vec<(&'static str, String)>);
+impl About {
+    /// That of an event.
+    pub fn of(event: &Event<'_>) -> About {
+        let mut about = About::default();
+        event.record(&mut about);
+        about
+    }
+}
 
 impl About {
     fn note(&mut self, field: &Field, value: impl FnOnce() -> String) {
         if ABOUT.contains(&field.name()) {
-            self.0.push((field.name(), value()));
+            self.fields.push((field.name(), value()));
         }
     }
 }
@@ -48,6 +60,13 @@ impl Visit for About {
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         self.note(field, || format!("{value:?}"));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        match EVENTS.contains(&field.name()) {
+            true => self.events += value,
+            false => self.note(field, || value.to_string()),
+        }
     }
 }
 

@@ -188,6 +188,7 @@ impl Writer {
         attempt.worked();
         if self.is_full && self.shared.used() < self.settings.max_size_bytes / 2 {
             self.is_full = false;
+            tracing::info!(sink = self.id, "the buffer on disk has room again");
         }
         Ok(())
     }
