@@ -131,13 +131,13 @@ pub struct RunArgs {
 /// What is said on the way.
 #[derive(Debug, Args)]
 pub struct LogArgs {
-    /// How evaltrail's own log is written, on standard error
+    /// How evaltrail's own log is written, on standard error: lines for people, or one JSON object per line
     #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     pub log_format: LogFormat,
-    /// Say more on standard error
+    /// Say more on standard error, details for finding a fault among it
     #[arg(short, long, conflicts_with = "quiet")]
     pub verbose: bool,
-    /// Say nothing but errors on standard error
+    /// Say nothing but errors on standard error, and show no progress
     #[arg(short, long)]
     pub quiet: bool,
 }

@@ -1,10 +1,11 @@
 //! Attends to a running pipeline: answers for it by HTTP, and reads its config again when somebody asks for it or when its
 //! files change.
 
-use super::args::{LogFormat, RunArgs};
-use super::{complain, load};
+use super::args::RunArgs;
+use super::load::load;
+use super::log::variable;
 use crate::api::Api;
-use crate::config::Loaded;
+use crate::config::{Environment, Loaded};
 use crate::topology::{Changes, Plan, Reload, Reloaded, Status};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -122,20 +123,11 @@ async fn read(
     }
     tracing::info!("{asked}: reads the config again");
     let paths = args.config.clone();
-    let loaded = tokio::task::spawn_blocking(move || load::reload(&paths)).await;
-    let (loaded, said) = loaded.unwrap_or_else(|e| (None, format!("the config can't be read: {e}")));
-    let is_text = args.log.log_format == LogFormat::Text;
-    if is_text {
-        complain(&said);
-    }
-    let diagnostics = Some(said.as_str()).filter(|said| !is_text && !said.is_empty());
-    let Some(loaded) = loaded else {
-        tracing::error!(diagnostics, "the reload is refused, and what runs goes on: the config has errors");
+    let loaded = tokio::task::spawn_blocking(move || load(&paths, Environment::Of(&variable))).await;
+    let Some((loaded, _)) = loaded.ok().flatten() else {
+        refused("the config has errors");
         return None;
     };
-    if let Some(diagnostics) = diagnostics {
-        tracing::warn!(diagnostics, "the new config has warnings");
-    }
     match loaded.plan.api.filter(|address| Some(*address) != before) {
         None => Some((loaded, None)),
         Some(address) => match listen(address).await {

@@ -1,8 +1,9 @@
 //! Reading a config, and showing what is wrong with it.
 
 use super::args::{ConfigArgs, ValidateArgs};
+use super::log::is_json;
 use super::{EMBEDDED, EXIT_REFUSED, complain, print, render::render};
-use crate::config::{self, BUILTIN, Diagnostic, Environment, Loaded, Source};
+use crate::config::{self, BUILTIN, Diagnostic, Environment, Loaded, Severity, Source};
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
@@ -40,26 +41,17 @@ pub fn read<T>(args: &ConfigArgs, read: impl FnOnce(&[Source]) -> Read<T>) -> Op
     }
 }
 
-/// Reads the config that `args` name again, to go on with it. Gives it, or nothing where there is an error, with what is
-/// to be said about it.
-pub fn reload(args: &ConfigArgs) -> (Option<Loaded>, String) {
-    let colours = io::stderr().is_terminal();
-    let files = match config::read(&args.config) {
-        Ok(files) => files,
-        Err(diagnostics) => return (None, render(&diagnostics, &[], colours)),
-    };
-    match config::load(&files, &BUILTIN, Environment::Of(&variable)) {
-        Ok(loaded) => {
-            let said = render(&loaded.warnings, &files, colours);
-            (Some(loaded), said)
-        }
-        Err(diagnostics) => (None, render(&diagnostics, &files, colours)),
-    }
-}
-
-/// Writes `diagnostics` to standard error.
+/// Writes `diagnostics` to standard error; as lines of the log, where that is for programs.
 pub fn show(diagnostics: &[Diagnostic], files: &[Source]) {
-    if !diagnostics.is_empty() {
+    if is_json() {
+        for one in diagnostics {
+            let drawn = render(std::slice::from_ref(one), files, false);
+            match one.severity {
+                Severity::Error => tracing::error!("{drawn}"),
+                Severity::Warning => tracing::warn!("{drawn}"),
+            }
+        }
+    } else if !diagnostics.is_empty() {
         complain(&render(diagnostics, files, io::stderr().is_terminal()));
     }
 }

@@ -7,10 +7,13 @@ mod describe;
 mod explain;
 mod graph;
 mod load;
+mod log;
 mod mask;
+mod progress;
 pub mod render;
 mod replay;
 mod run;
+mod summary;
 mod test;
 mod vrl;
 

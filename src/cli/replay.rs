@@ -1,8 +1,9 @@
 //! `evaltrail replay`.
 
 use super::args::ReplayArgs;
-use super::load::{load, variable};
-use super::run::{first_signal, runtime, start_log};
+use super::load::load;
+use super::log::{start_log, tell_held_back, variable};
+use super::run::{first_signal, runtime};
 use super::{EXIT_FAILED, EXIT_REFUSED, complain};
 use crate::config::Environment;
 use crate::delivery::TakeError;
@@ -12,10 +13,10 @@ use std::time::Duration;
 
 /// Sends dead letters again.
 pub fn run(args: &ReplayArgs) -> ExitCode {
+    start_log(&args.log);
     let Some((loaded, _)) = load(&args.config, Environment::Of(&variable)) else {
         return EXIT_REFUSED.into();
     };
-    start_log(&args.log);
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(e) => {
@@ -28,6 +29,7 @@ pub fn run(args: &ReplayArgs) -> ExitCode {
         Ok(replay(&loaded.plan, &args.sink, &args.file, stop).await)
     });
     runtime.shutdown_timeout(Duration::ZERO);
+    tell_held_back();
     let file = args.file.display();
     match done {
         Err(e) => {

@@ -1,20 +1,20 @@
 //! `evaltrail run`.
 
-use super::args::{LogArgs, LogFormat, RunArgs};
+use super::args::RunArgs;
 use super::attend::Attendant;
-use super::load::{load, variable};
+use super::load::load;
+use super::log::{is_json, start_log, variable};
 use super::{EXIT_FAILED, EXIT_REFUSED, STACK_BYTES, complain};
+use super::{progress, summary};
 use crate::config::Environment;
-use crate::delivery::Totals;
-use crate::topology::{Outcome, Pipeline, Plan, RunMode};
-use std::collections::BTreeMap;
+use crate::delivery::clock::monotonic;
+use crate::topology::{Pipeline, Plan, RunMode};
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tracing::Level;
 
 /// Threads that run components: more than one even on a small machine, so that decoding and writing overlap.
 const THREADS_MIN: usize = 2;
@@ -22,12 +22,16 @@ const THREADS_MAX: usize = 8;
 
 /// Runs a pipeline to its end.
 pub fn run(args: &RunArgs) -> ExitCode {
-    let Some((loaded, _)) = load(&args.config, Environment::Of(&variable)) else {
+    start_log(&args.log);
+    let Some((loaded, files)) = load(&args.config, Environment::Of(&variable)) else {
         return EXIT_REFUSED.into();
     };
-    start_log(&args.log);
     if loaded.plan.sources.iter().any(|node| node.kind == "stdin") && io::stdin().is_terminal() {
-        complain("evaltrail: waiting for Livebook's log on standard input; end it by Ctrl-D\n");
+        let waiting = "waiting for Livebook's log on standard input; end it by Ctrl-D";
+        match is_json() {
+            true => tracing::info!("{waiting}"),
+            false => complain(&format!("evaltrail: {waiting}\n")),
+        }
     }
     let runtime = match runtime() {
         Ok(runtime) => runtime,
@@ -36,7 +40,9 @@ pub fn run(args: &RunArgs) -> ExitCode {
             return EXIT_FAILED.into();
         }
     };
-    let code = runtime.block_on(run_plan(loaded.plan, args));
+    let files =
+        files.iter().filter(|_| !args.config.config.is_empty()).map(|file| file.name.as_str()).collect();
+    let code = runtime.block_on(run_plan(loaded.plan, files, args));
     // A thread may be stuck in a read or a write that never ends; the process ends without it.
     runtime.shutdown_timeout(Duration::ZERO);
     code
@@ -55,7 +61,8 @@ pub fn runtime() -> io::Result<Runtime> {
     builder.enable_all().build()
 }
 
-async fn run_plan(plan: Plan, args: &RunArgs) -> ExitCode {
+async fn run_plan(plan: Plan, files: Vec<&str>, args: &RunArgs) -> ExitCode {
+    let started = monotonic();
     let attendant = match Attendant::new(&plan, args).await {
         Ok(attendant) => attendant,
         Err(why) => {
@@ -77,26 +84,16 @@ async fn run_plan(plan: Plan, args: &RunArgs) -> ExitCode {
             return EXIT_FAILED.into();
         }
     };
+    let (plan, status) = (pipeline.plan(), pipeline.status());
+    summary::Start { plan: &plan, files, once: args.once, verbose: args.log.verbose }.tell();
     let (sender, reloads) = mpsc::channel(1);
     let attending = attendant.attend(pipeline.status(), sender);
     let outcome = tokio::select! {
         outcome = pipeline.finish_reloading(stop, abort, reloads) => outcome,
         never = attending => match never {},
+        never = progress::show(&plan, &status, args) => match never {},
     };
-    if !outcome.reader_gone {
-        summarise(&outcome);
-    }
-    for (id, totals) in outcome.totals.iter().filter(|(_, totals)| !totals.hits.is_empty()) {
-        let counts = totals.hits.iter().map(|(rule, count)| (&**rule, *count)).collect();
-        tracing::info!(transform = id, hits = reasons(&counts), "what its rules have hit");
-    }
-    for (id, totals) in outcome.totals.iter().filter(|(_, totals)| totals.events_buffered > 0) {
-        let events = totals.events_buffered;
-        tracing::info!(sink = id, events, "{events} events stay in the buffer on disk for the next start");
-    }
-    for failure in &outcome.failures {
-        tracing::error!("{failure}");
-    }
+    summary::tell(&outcome, started.elapsed());
     let faults = args.deny_faults && outcome.faults() > 0;
     if faults {
         tracing::error!("not all could be decoded ({}), and --deny-faults was given", outcome.faults());
@@ -155,70 +152,4 @@ async fn either(term: &mut Signal, int: &mut Signal) {
         _ = term.recv() => {}
         _ = int.recv() => {}
     }
-}
-
-/// Starts evaltrail's own log.
-pub fn start_log(args: &LogArgs) {
-    let level = match (args.quiet, args.verbose) {
-        (true, _) => Level::ERROR,
-        (_, true) => Level::DEBUG,
-        _ => Level::INFO,
-    };
-    let log = tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_max_level(level)
-        .with_target(false)
-        .with_ansi(io::stderr().is_terminal());
-    match args.log_format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
-    }
-}
-
-/// One line that says where everything went.
-fn summarise(outcome: &Outcome) {
-    let of_role = |role: &str| -> Vec<Totals> {
-        let is_it = |id: &String| outcome.roles.get(id).is_some_and(|one| *one == role);
-        outcome.totals.iter().filter(|(id, _)| is_it(id)).map(|(_, totals)| totals.clone()).collect()
-    };
-    let (sources, sinks) = (of_role("source"), of_role("sink"));
-    let read: u64 = sources.iter().map(|totals| totals.events_in).sum();
-    let bytes: u64 = sources.iter().map(|totals| totals.bytes_in).sum();
-    let delivered: u64 = sinks.iter().map(|totals| totals.events_out).sum();
-    let rejected: u64 = sinks.iter().map(|totals| totals.events_rejected).sum();
-    let mut dropped: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut faults: BTreeMap<&str, u64> = BTreeMap::new();
-    for totals in outcome.totals.values() {
-        for (reason, count) in &totals.dropped {
-            *dropped.entry(reason).or_default() += count;
-        }
-        for (reason, count) in &totals.faults {
-            *faults.entry(reason).or_default() += count;
-        }
-    }
-    for (id, totals) in outcome.totals.iter().filter(|(_, totals)| totals.programs_failed > 0) {
-        tracing::warn!(events = totals.programs_failed, "the program of {id} has failed");
-    }
-    let dropped = reasons(&dropped);
-    match outcome.faults() {
-        0 => tracing::info!(records = read, bytes, delivered, dropped, rejected, "done"),
-        count => {
-            let faults = reasons(&faults);
-            tracing::warn!(
-                records = read,
-                bytes,
-                delivered,
-                dropped,
-                rejected,
-                faults,
-                "done; {count} could not be decoded"
-            );
-        }
-    }
-}
-
-fn reasons(counts: &BTreeMap<&str, u64>) -> String {
-    let total: u64 = counts.values().sum();
-    let each: Vec<String> = counts.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
-    if each.is_empty() { "0".to_owned() } else { format!("{total} ({})", each.join(", ")) }
 }

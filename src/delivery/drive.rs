@@ -2,13 +2,14 @@
 
 use super::BoxFuture;
 use super::clock::now_ms;
-use super::meter::{Meter, Trouble};
+use super::meter::Meter;
 use super::queue::{Outlet, Queued};
 use super::rejects::Rejects;
 use super::requests::{Policy, RequestDriver, RequestSink, Shipper};
 use super::retry::Backoff;
 use super::shutdown::Shutdown;
 use super::sink::{Sink, WriteError};
+use super::trouble::{Attempt, WRITING};
 use crate::event::{Event, Verdict};
 use std::sync::Arc;
 use std::time::Duration;
@@ -209,8 +210,8 @@ impl SinkDriver {
     /// Writes `events`, or flushes where there are none to write, until it works or never will.
     async fn retry(&mut self, events: Option<&[Event]>) -> Outcome {
         let mut backoff = Backoff::new(RETRY_INITIAL, RETRY_MAX);
-        let mut trouble: Option<Trouble> = None;
         let mut leave = self.leave.clone();
+        let mut attempt = Attempt::new(&self.meter, &self.id, &WRITING);
         loop {
             let done = match events {
                 Some(events) => self.sink.write(events).await,
@@ -218,9 +219,7 @@ impl SinkDriver {
             };
             match done {
                 Ok(()) => {
-                    if trouble.is_some() {
-                        tracing::info!(sink = self.id, "can write again");
-                    }
+                    attempt.worked();
                     return Outcome::Done;
                 }
                 Err(WriteError::Gone) => return Outcome::Gone,
@@ -229,17 +228,8 @@ impl SinkDriver {
                     return Outcome::Refused;
                 }
                 Err(WriteError::Transient(why)) => {
-                    match &trouble {
-                        Some(trouble) => trouble.go_on(&why),
-                        None => trouble = Some(self.meter.trouble(&why)),
-                    }
-                    self.meter.count_retry();
                     let wait = backoff.next_wait();
-                    tracing::warn!(
-                        sink = self.id,
-                        retry_in_ms = wait.as_millis() as u64,
-                        "can't write: {why}"
-                    );
+                    attempt.failed(&why, false, wait);
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
                         () = leave.wait() => return Outcome::Left,

@@ -13,18 +13,23 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// When faults were last told of, by kind: streams of one source share it.
 #[derive(Debug, Default)]
-pub struct Told(Mutex<BTreeMap<FaultKind, Instant>>);
+pub struct Told(Mutex<BTreeMap<FaultKind, (Instant, u64)>>);
 
 impl Told {
-    /// Whether one of this kind is to be told of now.
-    fn is_due(&self, kind: FaultKind) -> bool {
+    /// Whether one of this kind is to be told of now, and then how many were not since the last one that was.
+    fn due(&self, kind: FaultKind) -> Option<u64> {
         let now = monotonic();
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.get(&kind).is_some_and(|told| now.duration_since(*told) < TELL_EVERY) {
-            return false;
-        }
-        told.insert(kind, now);
-        true
+        let more = match told.get_mut(&kind) {
+            Some((at, more)) if now.duration_since(*at) < TELL_EVERY => {
+                *more += 1;
+                return None;
+            }
+            Some((_, more)) => *more,
+            None => 0,
+        };
+        told.insert(kind, (now, 0));
+        Some(more)
     }
 }
 
@@ -193,12 +198,12 @@ impl Intake {
     }
 
     fn tell(&mut self, fault: &Fault) {
-        if !self.told.is_due(fault.kind) {
-            return;
-        }
+        let Some(more) = self.told.due(fault.kind) else { return };
         let offset = fault.event.origin().offset();
         let (source, reason) = (self.stream.source.as_str(), fault.kind.name());
         let file = self.stream.file.as_deref();
-        tracing::warn!(source, file, offset, reason, "a record can't be decoded: {}", fault.detail);
+        // Those in between are counted, too.
+        let more = (more > 0).then_some(more);
+        tracing::warn!(source, file, offset, reason, more, "a record can't be decoded: {}", fault.detail);
     }
 }

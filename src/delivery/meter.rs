@@ -1,6 +1,7 @@
 //! Counters of one component. At rest, `events_in = events_out + dropped + rejected` holds for each; for a
 //! sink with a buffer on disk, what it holds stands on the right side too.
 
+use super::trouble::Failing;
 use crate::event::{Drops, Hits, Reason, Verdict};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +27,9 @@ pub struct Meter {
     faults: Mutex<BTreeMap<String, u64>>,
     hits: Mutex<Hits>,
     troubles: Mutex<Troubles>,
+    failing: Mutex<BTreeMap<&'static str, Failing>>,
+    files_bytes: AtomicU64,
+    files_left_bytes: AtomicU64,
 }
 
 /// What is under way and fails.
@@ -145,6 +149,23 @@ impl Meter {
     pub fn trouble_now(&self) -> Option<String> {
         let troubles = self.troubles();
         (troubles.count > 0).then(|| troubles.why.clone())
+    }
+
+    /// What has failed and not worked since, by the kind of work.
+    pub(super) fn failing(&self) -> MutexGuard<'_, BTreeMap<&'static str, Failing>> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says how many bytes of files a run with `--once` has to read, as they stand on the disk, and how many of them are
+    /// not delivered.
+    pub fn set_files(&self, bytes: u64, left: u64) {
+        self.files_bytes.store(bytes, Ordering::Relaxed);
+        self.files_left_bytes.store(left, Ordering::Relaxed);
+    }
+
+    /// The two of [`Meter::set_files`]; zeros where nobody has said.
+    pub fn files(&self) -> (u64, u64) {
+        (self.files_bytes.load(Ordering::Relaxed), self.files_left_bytes.load(Ordering::Relaxed))
     }
 
     fn troubles(&self) -> MutexGuard<'_, Troubles> {

@@ -21,6 +21,7 @@ mod requests;
 mod retry;
 mod shutdown;
 mod sink;
+mod trouble;
 
 pub use dead_letters::{DeadLetters, TakeError, Taken, read_letter};
 pub use door::Door;
@@ -37,6 +38,7 @@ pub use requests::{Failure, Policy, Request, RequestSink, SendError};
 pub use retry::Backoff;
 pub use shutdown::{Shutdown, ShutdownTrigger};
 pub use sink::{Sink, WriteError};
+pub use trouble::{Failing, Lasting};
 
 use std::future::Future;
 use std::path::PathBuf;

@@ -3,6 +3,7 @@
 use super::dead_letters::DeadLetters;
 use super::outputs::Outputs;
 use super::retry::Backoff;
+use super::trouble::Failing;
 use super::{BoxFuture, clock};
 use crate::event::{Acks, Batch, Event, Origin, Refusal};
 use std::sync::Arc;
@@ -83,16 +84,24 @@ async fn keep(letters: &Arc<DeadLetters>, events: &[Event], refusal: &Refusal) {
     }
     let text: Arc<[u8]> = text.into();
     let mut backoff = Backoff::new(RETRY_INITIAL, RETRY_MAX);
+    let mut failing = Failing::default();
     loop {
         let (writer, bytes) = (Arc::clone(letters), Arc::clone(&text));
         let written = tokio::task::spawn_blocking(move || writer.append(&bytes)).await;
         let why = match written {
-            Ok(Ok(())) => return,
+            Ok(Ok(())) => {
+                if let Some(lasting) = failing.worked(clock::monotonic()) {
+                    tracing::info!(retries = lasting.retries, "can keep rejected events again");
+                }
+                return;
+            }
             Ok(Err(trouble)) => trouble.0,
             Err(e) => e.to_string(),
         };
         let wait = backoff.next_wait();
-        tracing::error!(retry_in_ms = wait.as_millis() as u64, "can't keep a rejected event: {why}");
+        if failing.failed(&why, clock::monotonic()).is_some() {
+            tracing::error!(retry_in_ms = wait.as_millis() as u64, "can't keep a rejected event: {why}");
+        }
         tokio::time::sleep(wait).await;
     }
 }

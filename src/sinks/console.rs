@@ -53,14 +53,17 @@ pub struct Console {
 
 impl SinkConfig for Console {
     fn build(&self) -> Result<Work, Invalid> {
-        let terminal = match self.target {
-            Target::Stdout => io::stdout().is_terminal(),
-            Target::Stderr => io::stderr().is_terminal(),
-        };
         // See https://no-color.org: any value but the empty one asks for none.
-        let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let colour = self.shows() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let encoder = Encoder::new(&self.encoding, colour)?;
         Ok(Work::writing(Writer { target: self.target, encoder, encoded: Vec::new(), written: 0, bytes: 0 }))
+    }
+
+    fn shows(&self) -> bool {
+        match self.target {
+            Target::Stdout => io::stdout().is_terminal(),
+            Target::Stderr => io::stderr().is_terminal(),
+        }
     }
 }
 

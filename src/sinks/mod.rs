@@ -29,6 +29,11 @@ pub trait SinkConfig: Send + Sync {
         Vec::new()
     }
 
+    /// Whether it writes to a terminal.
+    fn shows(&self) -> bool {
+        false
+    }
+
     /// The names of its ports.
     fn ports(&self) -> Vec<String> {
         Vec::new()

@@ -135,6 +135,11 @@ impl Pipeline {
         &self.meters
     }
 
+    /// What runs, or is being turned to.
+    pub fn plan(&self) -> Arc<Plan> {
+        Arc::clone(&self.plan)
+    }
+
     /// What can be seen of it while it runs.
     pub fn status(&self) -> Arc<Status> {
         Arc::clone(&self.status)

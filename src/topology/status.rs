@@ -26,6 +26,11 @@ impl Watched {
         self.meter.totals()
     }
 
+    /// How many bytes of files it has to read, and how many of them are left; see [`Meter::set_files`].
+    pub fn files(&self) -> (u64, u64) {
+        self.meter.files()
+    }
+
     /// Why it can't deliver; none where it can.
     pub fn trouble(&self) -> Option<String> {
         self.meter.trouble_now()

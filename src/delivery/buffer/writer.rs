@@ -5,6 +5,7 @@ use super::log::{Log, Place};
 use super::shared::Shared;
 use super::{Cutoff, Settings};
 use crate::delivery::disk::Trouble;
+use crate::delivery::trouble::{Attempt, BUFFERING};
 use crate::delivery::{Backoff, Meter, Outlet, Queued, WhenFull};
 use crate::event::Verdict;
 use std::future::Future;
@@ -175,27 +176,19 @@ impl Writer {
     /// Tries until it works. An error says that it was given up, since the run ends.
     async fn retry(&mut self, work: fn(&mut Log) -> Result<(), Trouble>) -> Result<(), String> {
         let mut backoff = Backoff::new(RETRY_INITIAL, RETRY_MAX);
-        let mut failing = None;
+        let mut attempt = Attempt::new(&self.meter, &self.id, &BUFFERING);
         while let Err(Trouble(why)) = work(&mut self.log) {
-            let what = format!("its buffer on disk can't be written to: {why}");
-            match &failing {
-                None => failing = Some(self.meter.trouble(&what)),
-                Some(trouble) => trouble.go_on(&what),
-            }
-            self.meter.count_retry();
             let wait = backoff.next_wait();
-            let retry_in_ms = wait.as_millis() as u64;
-            tracing::warn!(sink = self.id, retry_in_ms, "can't write to the buffer on disk: {why}");
+            attempt.failed(&why, false, wait);
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = &mut self.cutoff => return Err(given_up("it can't be written to")),
             }
         }
-        if failing.is_some() {
-            tracing::info!(sink = self.id, "can write to the buffer on disk again");
-        }
+        attempt.worked();
         if self.is_full && self.shared.used() < self.settings.max_size_bytes / 2 {
             self.is_full = false;
+            tracing::info!(sink = self.id, "the buffer on disk has room again");
         }
         Ok(())
     }

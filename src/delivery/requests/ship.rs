@@ -3,9 +3,10 @@
 
 use super::parcel::Parcel;
 use super::{Failure, Policy, RequestSink, SendError};
-use crate::delivery::meter::{Meter, Trouble};
+use crate::delivery::meter::Meter;
 use crate::delivery::rejects::Rejects;
 use crate::delivery::retry::Backoff;
+use crate::delivery::trouble::{Attempt, DELIVERING};
 use crate::delivery::{Queued, Shutdown};
 use crate::event::Refusal;
 use std::ops::Range;
@@ -96,14 +97,12 @@ impl Shipper {
         let request = parcel.request(range);
         let mut backoff = Backoff::new(backoff_initial, backoff_max);
         let mut failures = 0;
-        let mut trouble: Option<Trouble> = None;
         let mut leave = self.leave.clone();
+        let mut attempt = Attempt::new(&self.meter, &self.id, &DELIVERING);
         loop {
             let (failure, is_setup) = match self.sink.send(request.clone()).await {
                 Ok(()) => {
-                    if failures > 0 {
-                        tracing::info!(sink = self.id, failures, "delivers again");
-                    }
+                    attempt.worked();
                     return Ok(());
                 }
                 Err(SendError::Data(failure)) => return Err(Verdict::Refused(failure)),
@@ -119,21 +118,7 @@ impl Shipper {
                 // Spread all the same: others were told the same.
                 wait = after.min(RETRY_AFTER_MAX) + wait.min(backoff_initial);
             }
-            let (why, retry_in_ms) = (failure.why, wait.as_millis() as u64);
-            match &trouble {
-                Some(trouble) => trouble.go_on(&why),
-                None => trouble = Some(self.meter.trouble(&why)),
-            }
-            self.meter.count_retry();
-            if is_setup {
-                tracing::error!(
-                    sink = self.id,
-                    retry_in_ms,
-                    "can't deliver until somebody sees to it: {why}"
-                );
-            } else {
-                tracing::warn!(sink = self.id, retry_in_ms, "can't deliver: {why}");
-            }
+            attempt.failed(&failure.why, is_setup, wait);
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = leave.wait() => return Err(Verdict::Left),

@@ -83,6 +83,12 @@ impl Input {
         self.packed.is_some()
     }
 
+    /// How far a packed file has been read, in bytes on the disk, give or take what is read ahead.
+    pub fn unpacked_up_to(&self) -> u64 {
+        // The unpacker's handle and this one share their place in the file.
+        (&self.file).stream_position().unwrap_or(0)
+    }
+
     /// Begins anew at the next read: the file has grown since.
     pub fn reopen(&mut self) {
         if let Some(packed) = &mut self.packed {

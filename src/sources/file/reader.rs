@@ -12,7 +12,7 @@ use super::{FileSource, Piece, Stop};
 use crate::codec::framing::Buffers;
 use crate::codec::sieve::Sieve;
 use crate::codec::{FaultKind, Settings};
-use crate::delivery::{Meter, SourceContext, Wanted, clock};
+use crate::delivery::{Failing, Meter, SourceContext, Wanted, clock};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +24,8 @@ use tokio::sync::mpsc::error::TrySendError;
 
 /// How often checkpoints are written, where they have moved.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// How often is looked how far a run with `--once` is.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How long a checkpoint outlives its file: rotation may bring the file back under another name.
 const GONE_KEPT_MS: u64 = 60_000;
 /// A file that can't be read is tried again after this long.
@@ -61,6 +63,10 @@ pub struct Reader {
     pub(super) next_scan: Instant,
     store: Store,
     pub(super) next_save: Instant,
+    saving: Failing,
+    next_look: Instant,
+    /// What there is to read in a run with `--once`, in bytes on the disk; none before that is known.
+    total: Option<u64>,
     tools: Tools,
     pieces: Sender<Piece>,
     runtime: Handle,
@@ -100,6 +106,9 @@ impl Reader {
             next_scan: now,
             store,
             next_save: now + SAVE_EVERY,
+            saving: Failing::default(),
+            next_look: now,
+            total: None,
             tools: Tools { settings, buffers: Buffers::default(), sieve },
             pieces,
             runtime: Handle::current(),
@@ -126,6 +135,7 @@ impl Reader {
         // It ends without a message: the other end is dropped.
         closing.recv().unwrap_or_default();
         while !self.files.values().all(|file| file.progress.is_settled()) {
+            self.look_if_due();
             std::thread::sleep(SETTLE_STEP);
         }
         self.save().map_err(|e| format!("can't write checkpoints: {e}; what was read will be read again"))?;
@@ -225,6 +235,7 @@ impl Reader {
 
     /// Reads on in one file; says whether it has been read to its end.
     fn turn(&mut self, key: u64) -> Result<bool, Stopped> {
+        self.look_if_due();
         let now = clock::monotonic();
         let Some(file) = self.files.get(&key) else { return Ok(true) };
         let finish = self.finishes(file, now);
@@ -271,17 +282,21 @@ impl Reader {
             Err(TrySendError::Closed(_)) => return Err(Stopped),
             Err(TrySendError::Full(piece)) => piece,
         };
+        let pause = if self.once { LOOK_EVERY } else { SAVE_EVERY };
         loop {
-            let room = self.runtime.block_on(async {
-                tokio::time::timeout(SAVE_EVERY, self.pieces.clone().reserve_owned()).await
-            });
+            let room = self
+                .runtime
+                .block_on(async { tokio::time::timeout(pause, self.pieces.clone().reserve_owned()).await });
             match room {
                 Ok(Ok(room)) => {
                     room.send(piece);
                     return Ok(());
                 }
                 Ok(Err(_)) => return Err(Stopped),
-                Err(_) => self.save_if_due(),
+                Err(_) => {
+                    self.look_if_due();
+                    self.save_if_due();
+                }
             }
         }
     }
@@ -440,10 +455,31 @@ impl Reader {
         self.meter.set_lag(bytes, time.as_millis() as u64);
     }
 
+    /// In a run with `--once`, says how much there is to read, and how much of it is not delivered.
+    fn look_if_due(&mut self) {
+        let now = clock::monotonic();
+        if !self.once || now < self.next_look {
+            return;
+        }
+        self.next_look = now + LOOK_EVERY;
+        let left: u64 = self.files.values().map(Watched::left).sum();
+        // A file that grows meanwhile may be read further than it was long.
+        self.total = self.total.max(Some(left));
+        self.meter.set_files(self.total.unwrap_or(left), left);
+    }
+
     fn try_save(&mut self) {
         self.next_save = clock::monotonic() + SAVE_EVERY;
-        if let Err(e) = self.save() {
-            tracing::warn!(source = self.id, "can't write checkpoints: {e}; it is tried again");
+        let (saved, now) = (self.save(), clock::monotonic());
+        match saved {
+            Ok(()) if self.saving.worked(now).is_some() => {
+                tracing::info!(source = self.id, "can write checkpoints again");
+            }
+            Ok(()) => {}
+            Err(e) if self.saving.failed(&e.to_string(), now).is_some() => {
+                tracing::warn!(source = self.id, "can't write checkpoints: {e}; it is tried again");
+            }
+            Err(_) => {}
         }
     }
 

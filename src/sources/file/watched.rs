@@ -113,6 +113,16 @@ impl Watched {
         self.lag.look(now, self.len.max(self.tail.offset()), delivered)
     }
 
+    /// How many bytes of it, as it stands on the disk, are not delivered: of a packed one, those that are not unpacked.
+    pub fn left(&self) -> u64 {
+        let is_done = self.phase != Phase::Live && self.progress.is_settled();
+        match self.input.as_ref() {
+            _ if is_done => 0,
+            Some(input) if input.is_packed() => self.len.saturating_sub(input.unpacked_up_to()),
+            _ => self.len.saturating_sub(self.progress.position().delivered),
+        }
+    }
+
     /// Whether there is a file.
     pub fn is_there(&self) -> bool {
         !matches!(self.phase, Phase::Gone { .. })
