@@ -6,6 +6,9 @@ use crate::event::{Acks, Batch, Event, Share, Verdict};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
+/// The port that what can't be decoded leaves by.
+pub const FAULTS: &str = "faults";
+
 /// What a source sends at once: one acknowledgement covers all of it.
 #[derive(Debug, Default)]
 pub struct Emission {
@@ -79,12 +82,14 @@ impl Emitter {
             return fan_out(&self.main, batch).await;
         }
         self.meter.count_out(events.len() as u64);
+        self.meter.show(Some(FAULTS), &faults);
         if self.faults.is_empty() {
             self.meter.count_dropped("fault", faults.len() as u64);
         } else {
             self.meter.count_out(faults.len() as u64);
             fan_out(&self.faults, Batch::new(faults, now_ms, Acks::of(share.clone()))).await;
         }
+        self.meter.show(None, &events);
         fan_out(&self.main, Batch::new(events, now_ms, Acks::of(share))).await;
     }
 }

@@ -2,6 +2,7 @@
 
 mod drawing;
 mod explain;
+mod near;
 mod plan;
 mod replay;
 mod run;
@@ -12,7 +13,8 @@ mod wire;
 
 pub use drawing::{Drawing, draw};
 pub use explain::explaining;
-pub use plan::{Node, OutputId, Plan, QUEUE_KIB_MAX};
+pub use near::{nearest, slips};
+pub use plan::{Node, OutputId, Plan, QUEUE_KIB_MAX, TapPolicy};
 pub use replay::{ReplayError, Replayed, replay};
 pub use run::{Outcome, Pipeline};
 pub use status::{Status, Watched};

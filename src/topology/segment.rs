@@ -106,6 +106,7 @@ impl Segment {
             let ends = stage.ports.iter().filter(|_| batch.last).map(|(port, _)| (port.clone(), Vec::new()));
             for (name, events) in ends.chain(ports.take()) {
                 let count = events.len() as u64;
+                stage.meter.show(Some(&name), &events);
                 let targets = stage.ports.iter().find(|(port, _)| *port == name).map(|(_, targets)| targets);
                 match targets.filter(|targets| !targets.is_empty()) {
                     None => stage.meter.count_dropped("port_unwired", count),
@@ -118,6 +119,7 @@ impl Segment {
                 }
             }
             stage.meter.count_out(batch.events.len() as u64);
+            stage.meter.show(None, &batch.events);
             pass_on(&stage.main, batch, &mut todo).await;
         }
     }
