@@ -2,6 +2,7 @@
 
 mod args;
 mod buffer;
+mod client;
 mod describe;
 mod explain;
 mod graph;
@@ -10,7 +11,9 @@ mod mask;
 pub mod render;
 mod replay;
 mod run;
+mod tap;
 mod test;
+mod top;
 mod vrl;
 
 use args::{Cli, Command, Preset};
@@ -64,6 +67,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Explain(args)) => explain::run(args),
         Some(Command::Graph(args)) => graph::run(&args),
+        Some(Command::Top(args)) => top::run(&args),
+        Some(Command::Tap(args)) => tap::run(&args),
         Some(Command::Completions { shell }) => graph::completions(shell),
         Some(Command::Man) => graph::man(),
         Some(Command::List) => print(&list()),
