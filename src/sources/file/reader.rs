@@ -12,7 +12,7 @@ use super::{FileSource, Piece, Stop};
 use crate::codec::framing::Buffers;
 use crate::codec::sieve::Sieve;
 use crate::codec::{FaultKind, Settings};
-use crate::delivery::{Meter, SourceContext, clock};
+use crate::delivery::{Meter, SourceContext, Trouble as Failing, clock};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -65,7 +65,11 @@ pub struct Reader {
     pieces: Sender<Piece>,
     runtime: Handle,
     stop: Arc<Stop>,
-    meter: Arc<Meter>,
+    pub(super) meter: Arc<Meter>,
+    /// Held for as long as a folder can't be looked into.
+    pub(super) looking: Option<Failing>,
+    /// Held for as long as checkpoints can't be written.
+    saving: Option<Failing>,
 }
 
 impl Reader {
@@ -104,6 +108,8 @@ impl Reader {
             runtime: Handle::current(),
             stop,
             meter: Arc::clone(&cx.meter),
+            looking: None,
+            saving: None,
         }
     }
 
@@ -233,6 +239,9 @@ impl Reader {
         if had_news {
             file.news = now;
         }
+        if !matches!(end, End::Trouble(_)) {
+            file.failing = None;
+        }
         match end {
             End::Idle if !finish => {
                 file.had_nothing(now);
@@ -326,8 +335,16 @@ impl Reader {
         Ok(true)
     }
 
-    /// Says that a file can't be read, once for each reason, and tries again later; a run with `--once` has no later.
-    pub(super) fn cant_read(&mut self, key: u64, what: String) {
+    /// A file can't be read: the source can't do its work until it can.
+    fn cant_read(&mut self, key: u64, what: String) {
+        if let Some(file) = self.files.get_mut(&key).filter(|_| !self.once) {
+            go_on(&mut file.failing, &self.meter, &what);
+        }
+        self.try_later(key, what);
+    }
+
+    /// Says what fails, once for each reason, and tries again later; a run with `--once` has no later.
+    fn try_later(&mut self, key: u64, what: String) {
         let Some(file) = self.files.get_mut(&key) else { return };
         file.due = Some(clock::monotonic() + TROUBLE_WAIT);
         if self.once {
@@ -407,7 +424,7 @@ impl Reader {
             ),
             Err(e) => {
                 let what = format!("can't delete {path}: {e}");
-                self.cant_read(key, what);
+                self.try_later(key, what);
                 return Ok(());
             }
         }
@@ -437,8 +454,12 @@ impl Reader {
 
     fn try_save(&mut self) {
         self.next_save = clock::monotonic() + SAVE_EVERY;
-        if let Err(e) = self.save() {
-            tracing::warn!(source = self.id, "can't write checkpoints: {e}; it is tried again");
+        match self.save() {
+            Ok(()) => self.saving = None,
+            Err(e) => {
+                tracing::warn!(source = self.id, "can't write checkpoints: {e}; it is tried again");
+                go_on(&mut self.saving, &self.meter, &format!("can't write checkpoints: {e}"));
+            }
         }
     }
 
@@ -453,5 +474,13 @@ impl Reader {
         let watched = self.files.values_mut().filter_map(Watched::checkpoint);
         let all = watched.chain(self.unclaimed.iter().cloned()).collect();
         self.store.save(all)
+    }
+}
+
+/// Something fails, for the first time or again.
+pub(super) fn go_on(failing: &mut Option<Failing>, meter: &Arc<Meter>, why: &str) {
+    match failing {
+        Some(failing) => failing.go_on(why),
+        None => *failing = Some(meter.trouble(why)),
     }
 }

@@ -9,7 +9,7 @@ use super::checkpoints::Checkpoint;
 use super::discover::{Found, stem};
 use super::input::{Input, Place};
 use super::mark::Mark;
-use super::reader::{Reader, Stopped};
+use super::reader::{Reader, Stopped, go_on};
 use super::tail::fits;
 use super::watched::{Phase, Watched};
 use crate::codec::framing::Parked;
@@ -28,10 +28,18 @@ impl Reader {
         let now = clock::monotonic();
         let id = self.id.clone();
         let is_first = self.is_first_scan;
-        let found = self.patterns.find(|e| match is_first {
-            true => tracing::warn!(source = id, "can't look into a folder: {e}"),
-            false => tracing::debug!(source = id, "can't look into a folder: {e}"),
+        let mut failed = None;
+        let found = self.patterns.find(|e| {
+            match is_first {
+                true => tracing::warn!(source = id, "can't look into a folder: {e}"),
+                false => tracing::debug!(source = id, "can't look into a folder: {e}"),
+            }
+            failed = Some(format!("can't look into a folder: {e}"));
         });
+        match failed.filter(|_| !self.once) {
+            Some(why) => go_on(&mut self.looking, &self.meter, &why),
+            None => self.looking = None,
+        }
         if found.is_empty() && self.is_first_scan {
             let patterns = self.options.include.join(", ");
             tracing::warn!(source = self.id, "no file matches {patterns}");
