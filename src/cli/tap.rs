@@ -57,6 +57,7 @@ async fn show(address: &str, args: &TapArgs) -> ExitCode {
             .ok()
             .and_then(|said: Value| Some(said.get("error")?.as_str()?.to_owned()));
         let said = said.unwrap_or_else(|| format!("{address} answers {status}; is it evaltrail?"));
+        let said: String = said.chars().filter(|char| !char.is_control()).collect();
         complain(&format!("evaltrail: {said}\n"));
         let is_usage = matches!(status, StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST);
         return if is_usage { EXIT_REFUSED.into() } else { EXIT_FAILED.into() };

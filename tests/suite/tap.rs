@@ -142,7 +142,7 @@ fn what_is_not_there_is_told_with_what_is() {
         ("livebook.fault", "did you mean `livebook.faults`?"),
         (
             "something",
-            "there are `livebook`, `livebook.faults`, `parse`, `modes.apps`, `modes._unmatched`, `out`",
+            "there are `livebook`, `livebook.faults`, `modes.apps`, `modes._unmatched`, `parse`, `out`",
         ),
         ("modes", "nothing passes at `modes`: "),
         ("a b/../%", "nothing passes at `a b/../%`: "),

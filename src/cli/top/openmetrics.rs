@@ -31,7 +31,8 @@ pub fn parse(text: &str) -> Result<Vec<Sample>, String> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        samples.push(sample(line).ok_or_else(|| format!("line {} of the metrics is none: {line}", at + 1))?);
+        let read = sample(line).ok_or_else(|| format!("line {} of the metrics can't be read", at + 1))?;
+        samples.push(read);
     }
     Err("the metrics break off".to_owned())
 }
@@ -92,7 +93,7 @@ mod tests {
         assert!(parse("a 1\n").unwrap_err().contains("break off"));
         for line in ["a", "a{x=\"1} 2", "a{x=1} 2", "a{x=\"1\"}2", "a b", " 1", "a{x=\"1\\"] {
             let why = parse(&format!("b 1\n{line}\n# EOF\n")).unwrap_err();
-            assert!(why.starts_with("line 2 "), "{line}: {why}");
+            assert!(why.starts_with("line 2 of"), "{line}: {why}");
         }
     }
 }

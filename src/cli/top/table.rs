@@ -122,7 +122,7 @@ fn cells(one: &Component, rates: Option<[f64; 2]>) -> [String; 12] {
         rate_out,
         events_in,
         events_out,
-        count(one.dropped.values().sum()),
+        count(one.dropped.values().fold(0.0, |all, value| all + value)),
         counted(one.rejected),
         counted(one.retries),
         lag.unwrap_or_else(none),
