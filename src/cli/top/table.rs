@@ -232,10 +232,10 @@ mod tests {
         expect![[r#"
             evaltrail 1.2.3 at h:1, up 67 min, not ready
             siem: it answers 401�[2J
-            ID      TYPE          IN/s  OUT/s     IN  OUT  DROPPED  REJECTED  RETRIES           LAG        BUFFER  DROPPED FOR
-            logs    file           100      0    300   50        0         -        -  1.50 KiB 61 s             -
-            policy  audit_policy     -      -  1.23M   75       75         -        -             -             -  other_event 70, policy 5
-            siem    http           2.0      0      4    0        0         1        2             -  25 % 3.00 MiB
+            ID      TYPE          IN/s  OUT/s     IN  OUT  DROPPED  REJECTED  RETRIES            LAG         BUFFER  DROPPED FOR
+            logs    file           100      0    300   50        0         -        -  1.50 KiB 61 s              -
+            policy  audit_policy     -      -  1.23M   75       75         -        -              -              -  other_event 70, policy 5
+            siem    http           2.0      0      4    0        0         1        2              -  25 % 3.00 MiB
         "#]]
         .assert_eq(&text(&shown));
         let kinds: Vec<Kind> = shown.iter().map(|line| line.kind).collect();
