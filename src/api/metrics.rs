@@ -99,7 +99,8 @@ struct Pipeline(Arc<Status>);
 impl Collector for Pipeline {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let Pipeline(status) = self;
-        let all: Vec<(&Watched, Totals)> = status.components.iter().map(|one| (one, one.totals())).collect();
+        let components = status.components();
+        let all: Vec<(&Watched, Totals)> = components.iter().map(|one| (one, one.totals())).collect();
         let mut samples = Samples { encoder: &mut encoder };
         let version = vec![("version", env!("CARGO_PKG_VERSION"))];
         samples.gauges("build_info", "This program", [(version, 1)])?;

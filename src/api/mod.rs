@@ -142,7 +142,8 @@ impl Site {
 
     fn ready(&self) -> Answer {
         let reason = |component: Option<&str>, why: &str| json!({"component": component, "reason": why});
-        let troubles = self.status.components.iter().filter_map(|one| Some((&one.id, one.trouble()?)));
+        let components = self.status.components();
+        let troubles = components.iter().filter_map(|one| Some((&one.id, one.trouble()?)));
         let mut reasons: Vec<_> = troubles.map(|(id, why)| reason(Some(id), &why)).collect();
         if self.status.is_stopping() {
             reasons.push(reason(None, "it is stopping"));

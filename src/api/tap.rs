@@ -55,7 +55,7 @@ pub fn open(
     status: &Arc<Status>,
     open: &Arc<AtomicUsize>,
 ) -> Result<Lines, Refused> {
-    may_see(status.tap, peer.ip(), request.uri(), request.headers())
+    may_see(status.tap(), peer.ip(), request.uri(), request.headers())
         .map_err(|why| refused(StatusCode::FORBIDDEN, why))?;
     let wanted = Wanted::read(request.uri()).map_err(|why| refused(StatusCode::BAD_REQUEST, why))?;
     let Some((component, port)) = status.find(&wanted.output) else {
@@ -263,6 +263,8 @@ impl Flow {
         self.tell_of_skipped(out);
         if self.status.is_stopping() {
             self.end("it is stopping", out);
+        } else if self.status.tap() == TapPolicy::Off {
+            self.end("another config shows events to nobody", out);
         } else if out.is_empty() && clock::monotonic().duration_since(self.heard) >= QUIET_MAX {
             out.push(b'\n');
         }

@@ -107,7 +107,7 @@ pub struct BufferArgs {
 }
 
 /// Where the config comes from.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ConfigArgs {
     /// Config to read: a file, a folder of `*.toml`, or `-` for standard input; several are merged
     #[arg(short, long = "config", value_name = "FILE|DIR|-")]
@@ -179,6 +179,9 @@ pub struct RunArgs {
     /// Check every record, and exit with 1 if one can't be decoded
     #[arg(long)]
     pub deny_faults: bool,
+    /// Go on with a new config as soon as the files of the old one change, as on SIGHUP
+    #[arg(long, requires = "config")]
+    pub watch_config: bool,
     /// What is said on the way.
     #[command(flatten)]
     pub log: LogArgs,

@@ -34,7 +34,7 @@ pub fn run(args: ConfigArgs) -> ExitCode {
     };
     let done = runtime.block_on(async {
         let stop = first_signal()?;
-        let started = Pipeline::start(&plan, RunMode { faults_wanted: false, once: true });
+        let started = Pipeline::start(plan, RunMode { faults_wanted: false, once: true });
         Ok(match started {
             Ok(pipeline) => Ok(pipeline.finish(stop, std::future::pending()).await),
             Err(unbuildable) => Err(unbuildable),

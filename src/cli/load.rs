@@ -40,6 +40,23 @@ pub fn read<T>(args: &ConfigArgs, read: impl FnOnce(&[Source]) -> Read<T>) -> Op
     }
 }
 
+/// Reads the config that `args` name again, to go on with it. Gives it, or nothing where there is an error, with what is
+/// to be said about it.
+pub fn reload(args: &ConfigArgs) -> (Option<Loaded>, String) {
+    let colours = io::stderr().is_terminal();
+    let files = match config::read(&args.config) {
+        Ok(files) => files,
+        Err(diagnostics) => return (None, render(&diagnostics, &[], colours)),
+    };
+    match config::load(&files, &BUILTIN, Environment::Of(&variable)) {
+        Ok(loaded) => {
+            let said = render(&loaded.warnings, &files, colours);
+            (Some(loaded), said)
+        }
+        Err(diagnostics) => (None, render(&diagnostics, &files, colours)),
+    }
+}
+
 /// Writes `diagnostics` to standard error.
 pub fn show(diagnostics: &[Diagnostic], files: &[Source]) {
     if !diagnostics.is_empty() {

@@ -1,6 +1,7 @@
 //! The screen: arguments in, diagnostics and exit codes out. No logic.
 
 mod args;
+mod attend;
 mod buffer;
 mod client;
 mod describe;

@@ -1,20 +1,19 @@
 //! `evaltrail run`.
 
 use super::args::{LogArgs, LogFormat, RunArgs};
+use super::attend::Attendant;
 use super::load::{load, variable};
 use super::{EXIT_FAILED, EXIT_REFUSED, STACK_BYTES, complain};
-use crate::api::Api;
 use crate::config::Environment;
 use crate::delivery::Totals;
 use crate::topology::{Outcome, Pipeline, Plan, RunMode};
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use tracing::Level;
 
 /// Threads that run components: more than one even on a small machine, so that decoding and writing overlap.
@@ -37,7 +36,7 @@ pub fn run(args: &RunArgs) -> ExitCode {
             return EXIT_FAILED.into();
         }
     };
-    let code = runtime.block_on(run_plan(&loaded.plan, args));
+    let code = runtime.block_on(run_plan(loaded.plan, args));
     // A thread may be stuck in a read or a write that never ends; the process ends without it.
     runtime.shutdown_timeout(Duration::ZERO);
     code
@@ -56,9 +55,9 @@ pub fn runtime() -> io::Result<Runtime> {
     builder.enable_all().build()
 }
 
-async fn run_plan(plan: &Plan, args: &RunArgs) -> ExitCode {
-    let listener = match listen(plan.api).await {
-        Ok(listener) => listener,
+async fn run_plan(plan: Plan, args: &RunArgs) -> ExitCode {
+    let attendant = match Attendant::new(&plan, args).await {
+        Ok(attendant) => attendant,
         Err(why) => {
             tracing::error!("{why}");
             return EXIT_FAILED.into();
@@ -78,21 +77,14 @@ async fn run_plan(plan: &Plan, args: &RunArgs) -> ExitCode {
             return EXIT_FAILED.into();
         }
     };
-    let api = listener.map(|listener| Api::new(listener, pipeline.status()));
-    let outcome = {
-        let api = async move {
-            match api {
-                Some(api) => api.serve().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            outcome = pipeline.finish(stop, abort) => outcome,
-            never = api => match never {},
-        }
+    let (sender, reloads) = mpsc::channel(1);
+    let attending = attendant.attend(pipeline.status(), sender);
+    let outcome = tokio::select! {
+        outcome = pipeline.finish_reloading(stop, abort, reloads) => outcome,
+        never = attending => match never {},
     };
     if !outcome.reader_gone {
-        summarise(plan, &outcome);
+        summarise(&outcome);
     }
     for (id, totals) in outcome.totals.iter().filter(|(_, totals)| !totals.hits.is_empty()) {
         let counts = totals.hits.iter().map(|(rule, count)| (&**rule, *count)).collect();
@@ -112,27 +104,16 @@ async fn run_plan(plan: &Plan, args: &RunArgs) -> ExitCode {
     if outcome.is_clean() && !faults { ExitCode::SUCCESS } else { EXIT_FAILED.into() }
 }
 
-/// Opens the door of the API, where there is one.
-async fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>, String> {
-    let Some(address) = address else { return Ok(None) };
-    let listener = TcpListener::bind(address).await;
-    let listener = listener.map_err(|e| format!("can't start: the API can't listen on {address}: {e}"))?;
-    let bound = listener.local_addr().unwrap_or(address);
-    tracing::info!(address = %bound, "API: /health, /ready and /metrics");
-    Ok(Some(listener))
-}
-
 /// The first SIGTERM or SIGINT, and the second.
 fn signals() -> io::Result<(impl Future<Output = ()>, impl Future<Output = ()>)> {
     let (first_sender, first) = tokio::sync::oneshot::channel::<()>();
     let (second_sender, second) = tokio::sync::oneshot::channel::<()>();
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
-    let mut hup = signal(SignalKind::hangup())?;
     let listener = async move {
-        either(&mut term, &mut int, &mut hup).await;
+        either(&mut term, &mut int).await;
         first_sender.send(()).unwrap_or_default();
-        either(&mut term, &mut int, &mut hup).await;
+        either(&mut term, &mut int).await;
         second_sender.send(()).unwrap_or_default();
     };
     let stop = async move {
@@ -150,24 +131,29 @@ fn signals() -> io::Result<(impl Future<Output = ()>, impl Future<Output = ()>)>
     Ok((stop, abort))
 }
 
-/// The first SIGTERM or SIGINT.
+/// The first SIGTERM or SIGINT, for a run that is too short for a new config.
 pub fn first_signal() -> io::Result<impl Future<Output = ()>> {
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
     let mut hup = signal(SignalKind::hangup())?;
-    Ok(async move { either(&mut term, &mut int, &mut hup).await })
-}
-
-/// Waits for one of the two. A third one, which asks other programs for a new config, must not end this one.
-async fn either(term: &mut Signal, int: &mut Signal, hup: &mut Signal) {
-    loop {
-        tokio::select! {
-            _ = term.recv() => return,
-            _ = int.recv() => return,
-            _ = hup.recv() => {
-                tracing::warn!("SIGHUP: the config is read at a start only; stop by SIGTERM and start again for a new one");
+    Ok(async move {
+        let stop = either(&mut term, &mut int);
+        tokio::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => return,
+                // It must not end this command.
+                _ = hup.recv() => tracing::warn!("SIGHUP: this command reads its config once"),
             }
         }
+    })
+}
+
+/// Waits for one of the two.
+async fn either(term: &mut Signal, int: &mut Signal) {
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
     }
 }
 
@@ -190,10 +176,12 @@ pub fn start_log(args: &LogArgs) {
 }
 
 /// One line that says where everything went.
-fn summarise(plan: &Plan, outcome: &Outcome) {
-    let totals_of = |id: &str| outcome.totals.get(id).cloned().unwrap_or_default();
-    let sources: Vec<Totals> = plan.sources.iter().map(|node| totals_of(&node.id)).collect();
-    let sinks: Vec<Totals> = plan.sinks.iter().map(|node| totals_of(&node.id)).collect();
+fn summarise(outcome: &Outcome) {
+    let of_role = |role: &str| -> Vec<Totals> {
+        let is_it = |id: &String| outcome.roles.get(id).is_some_and(|one| *one == role);
+        outcome.totals.iter().filter(|(id, _)| is_it(id)).map(|(_, totals)| totals.clone()).collect()
+    };
+    let (sources, sinks) = (of_role("source"), of_role("sink"));
     let read: u64 = sources.iter().map(|totals| totals.events_in).sum();
     let bytes: u64 = sources.iter().map(|totals| totals.bytes_in).sum();
     let delivered: u64 = sinks.iter().map(|totals| totals.events_out).sum();

@@ -91,6 +91,11 @@ impl Settings {
         Settings { codec, unwrap, zone, max_record_bytes, demand: Demand::Everything, check_all: false }
     }
 
+    /// The same for consumers that can use something else.
+    pub fn want(&mut self, demand: Demand, check_all: bool) {
+        (self.demand, self.check_all) = (demand, check_all);
+    }
+
     /// Whether lines may be passed over that nobody wants.
     pub fn skips(&self) -> bool {
         self.demand != Demand::Everything && !self.check_all
@@ -275,6 +280,17 @@ impl Decoder {
         let named = settings.unwrap.named().filter(|_| settings.codec != Codec::Livebook);
         let named = named.map(|_| Lanes::new(&settings, 1));
         Decoder { settings, inner: Inner::new(&settings, 0), named, boots: false }
+    }
+
+    /// Goes on for consumers that can use something else.
+    pub fn want(&mut self, demand: Demand, check_all: bool) {
+        if (self.settings.demand, self.settings.check_all) != (demand, check_all) {
+            self.settings.want(demand, check_all);
+            self.inner.want(demand, check_all);
+            if let Some(named) = &mut self.named {
+                named.want(demand, check_all);
+            }
+        }
     }
 
     /// Takes over what a decoder knew of the same log before: for a file in the place of one that was rotated away.

@@ -3,7 +3,7 @@
 use super::decode::{Codec, Decoded, Settings, Window};
 use super::fault::FaultKind;
 use super::livebook::Livebook;
-use crate::event::{Event, Place};
+use crate::event::{Demand, Event, Place};
 
 /// Decodes the lines of one stream, or of one lane in it.
 #[derive(Debug)]
@@ -34,6 +34,14 @@ impl Inner {
         match self {
             Inner::Livebook(livebook) => Some(livebook),
             Inner::Plain(_) => None,
+        }
+    }
+
+    /// See [`Decoder::want`](super::Decoder::want).
+    pub fn want(&mut self, demand: Demand, check_all: bool) {
+        match self {
+            Inner::Livebook(livebook) => livebook.want(demand, check_all),
+            Inner::Plain(settings) => settings.want(demand, check_all),
         }
     }
 

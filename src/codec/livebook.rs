@@ -226,6 +226,14 @@ impl Livebook {
         None
     }
 
+    /// See [`Decoder::want`](super::Decoder::want).
+    pub fn want(&mut self, demand: Demand, check_all: bool) {
+        self.settings.want(demand, check_all);
+        if let Some(lanes) = &mut self.lanes {
+            lanes.want(demand, check_all);
+        }
+    }
+
     fn lines(&mut self, window: &Window, more: More, out: &mut Decoded) {
         let first_event = out.events.len();
         let mut at = 0;

@@ -61,8 +61,7 @@ pub struct Sieve {
 impl Sieve {
     /// A sieve that leaves out what a decoder with these settings would skip.
     pub fn new(settings: &Settings) -> Sieve {
-        let sifts =
-            settings.skips() && settings.codec == Codec::Livebook && settings.unwrap.named().is_none();
+        let sifts = Sieve::sifts(settings);
         Sieve {
             max_record_bytes: settings.max_record_bytes,
             sifts,
@@ -76,6 +75,18 @@ impl Sieve {
             skipped: 0,
             bytes: 0,
         }
+    }
+
+    /// Goes on for a decoder with these settings. A stream of which something was not looked at is never sifted.
+    pub fn want(&mut self, settings: &Settings) {
+        let sifts = Sieve::sifts(settings);
+        if sifts != self.sifts {
+            (self.sifts, self.is_open) = (sifts, false);
+        }
+    }
+
+    fn sifts(settings: &Settings) -> bool {
+        settings.skips() && settings.codec == Codec::Livebook && settings.unwrap.named().is_none()
     }
 
     /// For lines that were handed on unseen: a record that reaches from them into the next chunk ends the sifting too.

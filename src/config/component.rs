@@ -17,7 +17,10 @@ use crate::event::Invalid;
 use crate::sinks::SinkConfig;
 use crate::sources::SourceConfig;
 use crate::transforms::TransformConfig;
+use std::cell::RefCell;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 /// The part that a component plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +78,10 @@ pub(super) struct Component {
     pub limits: Limits,
     pub disk: Option<Settings>,
     pub options: Options,
+    /// What its options say, files that they name included: the same where nothing has changed.
+    pub print: u64,
+    /// The files that were read for it.
+    pub files: Vec<PathBuf>,
     /// Whether a part of its options is unknown.
     pub is_opaque: bool,
 }
@@ -90,6 +97,8 @@ impl Component {
             limits: Limits { events_max: 0, kib_max: 0, when_full: WhenFull::Block },
             disk: None,
             options: Options::Unknown,
+            print: 0,
+            files: Vec::new(),
             is_opaque: true,
         }
     }
@@ -122,6 +131,25 @@ pub(super) struct Reader<'a> {
     pub text: &'a str,
     pub registry: &'a Registry<'a>,
     pub diagnostics: &'a mut Vec<Diagnostic>,
+    /// The files that were read for the component at hand.
+    pub files: Files,
+}
+
+/// Files that options name.
+#[derive(Default)]
+pub(super) struct Files {
+    paths: Vec<PathBuf>,
+    contents: DefaultHasher,
+}
+
+impl Files {
+    /// Reads one, and takes note of it, whether it can be read or not.
+    fn read(&mut self, path: &Path) -> Result<String, String> {
+        self.paths.push(path.to_owned());
+        let text = read_named(path);
+        text.hash(&mut self.contents);
+        text
+    }
 }
 
 impl Reader<'_> {
@@ -133,7 +161,10 @@ impl Reader<'_> {
             let (limits, disk) = reader.buffer(role, &common);
             reader.given(role, &common);
             let options = reader.options(role, &common, &own);
-            Component { inputs, limits, disk, options, is_opaque: own.is_opaque(), ..Component::named(role) }
+            let Files { paths: files, contents: mut print } = std::mem::take(&mut reader.files);
+            own.digest(&mut print);
+            let (print, is_opaque) = (print.finish(), own.is_opaque());
+            Component { inputs, limits, disk, options, print, files, is_opaque, ..Component::named(role) }
         })
     }
 
@@ -256,12 +287,14 @@ impl Reader<'_> {
     fn transform(&mut self, line: &Line<dyn TransformConfig>, own: &Item) -> Options {
         // A part that is not known leads to no file.
         let reads = !own.is_opaque();
+        let files = RefCell::new(std::mem::take(&mut self.files));
         let config = self.own_options(Role::Transform, line, own, |config| {
             if reads {
-                config.take_files(&read_named)?;
+                config.take_files(&|path| files.borrow_mut().read(path))?;
             }
             config.build().map(drop)
         });
+        self.files = files.into_inner();
         let warnings = config.as_ref().map(|config| config.warnings()).unwrap_or_default();
         let name = format!("`{}`", line.name);
         let owner = Owner { file: self.file, text: self.text, name: &name, common: Role::Transform.common() };

@@ -235,7 +235,8 @@ impl Collected {
             }
             for entry in section.item.entries() {
                 let key = Place::new(file, entry.span.clone());
-                let mut reader = Reader { file, text, registry, diagnostics: &mut self.diagnostics };
+                let (diagnostics, files) = (&mut self.diagnostics, Default::default());
+                let mut reader = Reader { file, text, registry, diagnostics, files };
                 let component = match (purpose, role) {
                     (Purpose::Test | Purpose::Transforms, Role::Source | Role::Sink) => {
                         reader.name(role, entry.clone())
@@ -330,15 +331,17 @@ fn plan(components: Vec<Component>, inputs: Vec<Vec<crate::topology::OutputId>>,
         tap: top.api.map(|api| api.tap).unwrap_or_default(),
     };
     for (component, inputs) in components.into_iter().zip(inputs) {
-        let Component { id, limits, disk, options, .. } = component;
+        let Component { id, limits, disk, options, print, files, .. } = component;
         match options {
             Options::Source(kind, config) => {
-                plan.sources.push(Node { id, kind, inputs, limits, disk, config })
+                plan.sources.push(Node { id, kind, inputs, limits, disk, print, files, config })
             }
             Options::Transform(kind, config) => {
-                plan.transforms.push(Node { id, kind, inputs, limits, disk, config })
+                plan.transforms.push(Node { id, kind, inputs, limits, disk, print, files, config })
             }
-            Options::Sink(kind, config) => plan.sinks.push(Node { id, kind, inputs, limits, disk, config }),
+            Options::Sink(kind, config) => {
+                plan.sinks.push(Node { id, kind, inputs, limits, disk, print, files, config })
+            }
             Options::Unknown => {}
         }
     }

@@ -6,6 +6,7 @@
 
 use super::diagnostic::{Diagnostic, Place};
 use super::environment::{Environment, Text, resolve};
+use std::hash::{Hash, Hasher};
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
@@ -66,6 +67,31 @@ impl Item {
             Item { number, span: span.clone(), value: Value::Table(named) },
             Item { number, span, value: Value::Table(others) },
         )
+    }
+
+    /// Takes what is said, and not where or in which order of keys, into `hash`.
+    pub fn digest(&self, hash: &mut impl Hasher) {
+        std::mem::discriminant(&self.value).hash(hash);
+        match &self.value {
+            Value::Text(text) => text.value.hash(hash),
+            Value::Integer(number) => number.hash(hash),
+            Value::Float(number) => number.to_bits().hash(hash),
+            Value::Boolean(value) => value.hash(hash),
+            Value::Date | Value::Hole => {}
+            Value::Array(items) => {
+                items.len().hash(hash);
+                items.iter().for_each(|item| item.digest(hash));
+            }
+            Value::Table(entries) => {
+                let mut entries: Vec<&Entry> = entries.iter().collect();
+                entries.sort_by_key(|entry| &entry.name);
+                entries.len().hash(hash);
+                for entry in entries {
+                    entry.name.hash(hash);
+                    entry.item.digest(hash);
+                }
+            }
+        }
     }
 
     /// What a person calls a value of this type.

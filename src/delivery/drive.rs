@@ -7,6 +7,7 @@ use super::queue::{Outlet, Queued};
 use super::rejects::Rejects;
 use super::requests::{Policy, RequestDriver, RequestSink, Shipper};
 use super::retry::Backoff;
+use super::shutdown::Shutdown;
 use super::sink::{Sink, WriteError};
 use crate::event::{Event, Verdict};
 use std::sync::Arc;
@@ -18,12 +19,13 @@ const RETRY_INITIAL: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
 /// How a sink ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
     /// Its queue was closed, and everything in it is written or rejected.
     Drained,
     /// Whoever read its output went away.
     ReaderGone,
+    /// It was asked to leave, and this is what it has left: what it could not deliver first.
+    Left(Outlet),
 }
 
 /// What a sink gets from the topology.
@@ -36,6 +38,8 @@ pub struct SinkContext {
     pub meter: Arc<Meter>,
     /// Where to put what its receiver refuses.
     pub rejects: Rejects,
+    /// Asks it to leave its queue to another: it finishes what it is at, and tries nothing again.
+    pub leave: Shutdown,
 }
 
 /// A sink that is ready to run.
@@ -69,13 +73,14 @@ impl Work {
     pub fn task(self, cx: SinkContext) -> SinkTask {
         match self {
             Work::Writing(sink) => {
-                let SinkContext { id, queue, meter, .. } = cx;
+                let SinkContext { id, queue, meter, leave, .. } = cx;
                 let blocks = sink.blocks();
-                SinkTask { blocks, run: Box::pin(SinkDriver { id, sink, queue, meter, counted: 0 }.run()) }
+                let driver = SinkDriver { id, sink, queue, meter, leave, counted: 0 };
+                SinkTask { blocks, run: Box::pin(driver.run()) }
             }
             Work::Requests(sink, policy) => {
-                let SinkContext { id, queue, meter, rejects } = cx;
-                let shipper = Shipper { id, sink, policy, rejects, meter };
+                let SinkContext { id, queue, meter, rejects, leave } = cx;
+                let shipper = Shipper { id, sink, policy, rejects, meter, leave };
                 SinkTask { blocks: false, run: Box::pin(RequestDriver { shipper, queue }.run()) }
             }
         }
@@ -88,6 +93,7 @@ struct SinkDriver {
     sink: Box<dyn Sink>,
     queue: Outlet,
     meter: Arc<Meter>,
+    leave: Shutdown,
     /// How many of the sink's bytes are counted.
     counted: u64,
 }
@@ -97,13 +103,22 @@ enum Outcome {
     Done,
     Refused,
     Gone,
+    /// It is to leave, and has not done it.
+    Left,
 }
 
 impl SinkDriver {
-    /// Runs until the queue is closed and empty.
+    /// Runs until the queue is closed and empty, or until it is asked to leave.
     async fn run(mut self) -> Ended {
         let mut taken: Vec<Queued> = Vec::new();
-        while let Some(first) = self.next().await {
+        let mut leave = self.leave.clone();
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = leave.wait() => return self.left(taken).await,
+                next = self.next() => next,
+            };
+            let Some(first) = next else { break };
             let mut events = first.batch.events.len();
             taken.push(first);
             while events < FLUSH_EVENTS_MAX
@@ -118,12 +133,14 @@ impl SinkDriver {
                     Outcome::Done => verdicts.push(Verdict::Delivered),
                     Outcome::Refused => verdicts.push(Verdict::Rejected),
                     Outcome::Gone => return Ended::ReaderGone,
+                    Outcome::Left => return self.left(taken).await,
                 }
             }
             match self.flush().await {
                 Outcome::Done => {}
                 Outcome::Refused => verdicts.fill(Verdict::Rejected),
                 Outcome::Gone => return Ended::ReaderGone,
+                Outcome::Left => return self.left(taken).await,
             }
             let bytes = self.sink.bytes();
             self.meter.count_bytes_out(bytes - std::mem::replace(&mut self.counted, bytes));
@@ -138,6 +155,13 @@ impl SinkDriver {
         }
         self.sink.close().await;
         Ended::Drained
+    }
+
+    /// Leaves the queue to another, with what was taken out of it and is not known to have arrived.
+    async fn left(mut self, taken: Vec<Queued>) -> Ended {
+        self.sink.close().await;
+        self.queue.give_back(taken);
+        Ended::Left(self.queue)
     }
 
     /// The next batch. While none comes, the sink does what is due by the clock.
@@ -175,6 +199,7 @@ impl SinkDriver {
     async fn retry(&mut self, events: Option<&[Event]>) -> Outcome {
         let mut backoff = Backoff::new(RETRY_INITIAL, RETRY_MAX);
         let mut trouble: Option<Trouble> = None;
+        let mut leave = self.leave.clone();
         loop {
             let done = match events {
                 Some(events) => self.sink.write(events).await,
@@ -204,7 +229,10 @@ impl SinkDriver {
                         retry_in_ms = wait.as_millis() as u64,
                         "can't write: {why}"
                     );
-                    tokio::time::sleep(wait).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        () = leave.wait() => return Outcome::Left,
+                    }
                 }
             }
         }

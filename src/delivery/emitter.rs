@@ -1,6 +1,7 @@
 //! How a source sends batches on and hears what became of them.
 
 use super::meter::Meter;
+use super::outputs::Outputs;
 use super::queue::Inlet;
 use crate::event::{Acks, Batch, Event, Share, Verdict};
 use std::sync::Arc;
@@ -25,8 +26,7 @@ pub struct Emission {
 /// A source's outputs. Dropping it is how a source says that it has ended.
 #[derive(Clone)]
 pub struct Emitter {
-    main: Vec<Inlet>,
-    faults: Vec<Inlet>,
+    outputs: Arc<Outputs>,
     meter: Arc<Meter>,
 }
 
@@ -48,14 +48,15 @@ impl Receipt {
 }
 
 impl Emitter {
-    /// An emitter for these consumers; `meter` belongs to the source.
-    pub fn new(main: Vec<Inlet>, faults: Vec<Inlet>, meter: Arc<Meter>) -> Emitter {
-        Emitter { main, faults, meter }
+    /// An emitter into `outputs`; `meter` belongs to the source.
+    pub fn new(outputs: Arc<Outputs>, meter: Arc<Meter>) -> Emitter {
+        Emitter { outputs, meter }
     }
 
     /// Waits until all consumers have room for something more; others may take it meanwhile.
     pub async fn room(&self) {
-        for consumer in self.main.iter().chain(&self.faults) {
+        let to = self.outputs.hold().await;
+        for consumer in to.main.iter().chain(&to.faults) {
             consumer.room().await;
         }
     }
@@ -76,21 +77,22 @@ impl Emitter {
             tell(verdict);
         });
         let Emission { events, faults, now_ms, replayed } = emission;
+        let to = self.outputs.hold().await;
         if replayed {
             let mut batch = Batch::new(events, now_ms, Acks::of(share));
             batch.replayed = true;
-            return fan_out(&self.main, batch).await;
+            return fan_out(&to.main, batch).await;
         }
         self.meter.count_out(events.len() as u64);
         self.meter.show(Some(FAULTS), &faults);
-        if self.faults.is_empty() {
+        if to.faults.is_empty() {
             self.meter.count_dropped("fault", faults.len() as u64);
         } else {
             self.meter.count_out(faults.len() as u64);
-            fan_out(&self.faults, Batch::new(faults, now_ms, Acks::of(share.clone()))).await;
+            fan_out(&to.faults, Batch::new(faults, now_ms, Acks::of(share.clone()))).await;
         }
         self.meter.show(None, &events);
-        fan_out(&self.main, Batch::new(events, now_ms, Acks::of(share))).await;
+        fan_out(&to.main, Batch::new(events, now_ms, Acks::of(share))).await;
     }
 }
 

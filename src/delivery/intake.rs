@@ -1,7 +1,7 @@
 //! What every source of bytes does with them: decode, count, tell of faults, send on.
 
 use super::clock::{monotonic, now_ms};
-use super::{Emission, Emitter, Ledger, Meter, Noted, Progress};
+use super::{Emission, Emitter, Ledger, Meter, Noted, Progress, Wanted};
 use crate::codec::{Chunk, Decoded, Decoder, Fault, FaultKind};
 use crate::event::Stream;
 use std::collections::BTreeMap;
@@ -42,6 +42,7 @@ pub struct Intake {
     out: Emitter,
     meter: Arc<Meter>,
     ear: Ear,
+    wanted: Wanted,
     /// Offset in the stream up to which it was taken in.
     end: u64,
     told: Arc<Told>,
@@ -50,10 +51,10 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// For a stream that begins.
-    pub fn new(decoder: Decoder, stream: Stream, out: Emitter, meter: Arc<Meter>) -> Intake {
-        let stream = Arc::new(stream);
-        Intake { decoder, stream, out, meter, ear: Ear::Nobody, end: 0, told: Arc::default(), events: 0 }
+    /// For a stream that begins, and of which `wanted` can be used.
+    pub fn new(decoder: Decoder, wanted: Wanted, stream: Stream, out: Emitter, meter: Arc<Meter>) -> Intake {
+        let (stream, told) = (Arc::new(stream), Arc::default());
+        Intake { decoder, stream, out, meter, ear: Ear::Nobody, wanted, end: 0, told, events: 0 }
     }
 
     /// The same for one of several streams whose source goes on after a restart: `progress` follows what is delivered of
@@ -108,6 +109,8 @@ impl Intake {
         self.meter.count_bytes_in(bytes);
         let room = self.events + self.events / 8;
         let mut decoded = Decoded::with_room(room, Arc::clone(&self.stream), now_ms());
+        let (demand, check_all) = self.wanted.now();
+        self.decoder.want(demand, check_all);
         self.decoder.decode(chunk, &mut decoded);
         self.events = decoded.events.len();
         self.send(decoded).await;

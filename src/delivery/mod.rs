@@ -7,11 +7,13 @@ pub mod buffer;
 pub mod clock;
 mod dead_letters;
 pub mod disk;
+mod door;
 mod drive;
 mod emitter;
 mod intake;
 mod ledger;
 mod meter;
+mod outputs;
 mod progress;
 mod queue;
 mod rejects;
@@ -22,13 +24,15 @@ mod sink;
 mod tap;
 
 pub use dead_letters::{DeadLetters, TakeError, Taken, read_letter};
+pub use door::Door;
 pub use drive::{Ended, SinkContext, SinkTask, Work};
 pub use emitter::{Emission, Emitter, FAULTS, Receipt};
 pub use intake::{Intake, Told};
 pub use ledger::{Ledger, Noted};
 pub use meter::{Meter, Totals, Trouble};
+pub use outputs::{Consumers, Exchange, Outputs, Wanted};
 pub use progress::{Position, Progress};
-pub use queue::{Inlet, Limits, Outlet, Queued, WhenFull, queue};
+pub use queue::{Inlet, Limits, Outlet, Queued, WeakInlet, WhenFull, queue};
 pub use rejects::{REJECTED, Rejects};
 pub use requests::{Failure, Policy, Request, RequestSink, SendError};
 pub use retry::Backoff;
@@ -36,7 +40,6 @@ pub use shutdown::{Shutdown, ShutdownTrigger};
 pub use sink::{Sink, WriteError};
 pub use tap::Tap;
 
-use crate::event::Demand;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -53,15 +56,14 @@ pub struct SourceContext {
     pub out: Emitter,
     /// Says when to stop reading.
     pub shutdown: Shutdown,
-    /// What the consumers of its main output can use.
-    pub demand: Demand,
-    /// Whether every record has to be checked, also one that nobody wants: somebody consumes the faults, or the run
-    /// is to fail on one.
-    pub faults_wanted: bool,
+    /// What its consumers can use, which may change while it runs.
+    pub wanted: Wanted,
     /// Its counters.
     pub meter: Arc<Meter>,
     /// Folder that it may keep checkpoints in; it need not exist yet.
     pub data_dir: PathBuf,
+    /// Where it listens, if it does.
+    pub door: Door,
     /// Whether to read what is there, to its end, and finish.
     pub once: bool,
 }

@@ -5,6 +5,7 @@
 
 use super::meter::Meter;
 use crate::event::{Batch, Verdict};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -44,15 +45,30 @@ pub struct Inlet {
     takes_replayed: bool,
 }
 
+/// Finds the inlet of a queue that somebody still feeds, without keeping it open.
+#[derive(Clone)]
+pub struct WeakInlet {
+    sender: mpsc::WeakSender<Queued>,
+    events: Arc<Semaphore>,
+    kib: Arc<Semaphore>,
+    limits: Limits,
+    meter: Arc<Meter>,
+    takes_replayed: bool,
+}
+
 /// The end that batches come out of.
-pub struct Outlet(mpsc::Receiver<Queued>);
+pub struct Outlet {
+    /// What was taken out before, and given back unfinished.
+    given_back: VecDeque<Queued>,
+    /// Emptied one after the other; the last one is kept when it is closed.
+    receivers: VecDeque<mpsc::Receiver<Queued>>,
+}
 
 /// A batch on its way, with its part in the queue's limits.
 pub struct Queued {
     /// The batch itself.
     pub batch: Batch,
-    _events: OwnedSemaphorePermit,
-    _kib: OwnedSemaphorePermit,
+    _room: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
 }
 
 /// A queue with `limits`; `meter` belongs to the component behind it.
@@ -60,7 +76,8 @@ pub fn queue(limits: Limits, meter: Arc<Meter>) -> (Inlet, Outlet) {
     let (sender, receiver) = mpsc::channel(QUEUE_BATCHES_MAX);
     let events = Arc::new(Semaphore::new(limits.events_max as usize));
     let kib = Arc::new(Semaphore::new(limits.kib_max as usize));
-    (Inlet { sender, events, kib, limits, meter, takes_replayed: true }, Outlet(receiver))
+    let outlet = Outlet { given_back: VecDeque::new(), receivers: VecDeque::from([receiver]) };
+    (Inlet { sender, events, kib, limits, meter, takes_replayed: true }, outlet)
 }
 
 impl Inlet {
@@ -85,11 +102,11 @@ impl Inlet {
             WhenFull::DropNewest if batch.replayed => self.wait_for_room(events, kib).await,
             WhenFull::DropNewest => self.find_room(events, kib),
         };
-        let Some((events, kib)) = room else {
+        let Some(room) = room else {
             self.meter.count_dropped("buffer_full", batch.events.len() as u64);
             return batch.resolve(Verdict::Delivered);
         };
-        if self.sender.send(Queued { batch, _events: events, _kib: kib }).await.is_err() {
+        if self.sender.send(Queued { batch, _room: Some(room) }).await.is_err() {
             tracing::debug!("a queue's consumer is gone; its source will hear that the batch is lost");
         }
     }
@@ -123,14 +140,73 @@ impl Inlet {
     }
 }
 
+impl Inlet {
+    /// The same, for those who only have to find it again.
+    pub fn downgrade(&self) -> WeakInlet {
+        let Inlet { sender, events, kib, limits, meter, takes_replayed } = self.clone();
+        WeakInlet { sender: sender.downgrade(), events, kib, limits, meter, takes_replayed }
+    }
+
+    /// Whether both lead to one queue.
+    pub fn is_same(&self, other: &Inlet) -> bool {
+        self.sender.same_channel(&other.sender)
+    }
+}
+
+impl WeakInlet {
+    /// The inlet; none where nobody feeds the queue any more.
+    pub fn upgrade(&self) -> Option<Inlet> {
+        let sender = self.sender.upgrade()?;
+        let WeakInlet { events, kib, limits, meter, takes_replayed, .. } = self.clone();
+        Some(Inlet { sender, events, kib, limits, meter, takes_replayed })
+    }
+}
+
 impl Outlet {
     /// The next batch; none when every inlet is gone and the queue is empty.
     pub async fn next(&mut self) -> Option<Queued> {
-        self.0.recv().await
+        if let Some(queued) = self.given_back.pop_front() {
+            return Some(queued);
+        }
+        while let Some(receiver) = self.receivers.front_mut() {
+            if let Some(queued) = receiver.recv().await {
+                return Some(queued);
+            }
+            if self.receivers.len() == 1 {
+                break;
+            }
+            self.receivers.pop_front();
+        }
+        None
     }
 
     /// The next batch where one is waiting.
     pub fn next_now(&mut self) -> Option<Queued> {
-        self.0.try_recv().ok()
+        if let Some(queued) = self.given_back.pop_front() {
+            return Some(queued);
+        }
+        self.receivers.front_mut()?.try_recv().ok()
+    }
+
+    /// Takes unfinished work back: it comes out again first, in this order.
+    pub fn give_back(&mut self, unfinished: impl IntoIterator<Item = Queued>) {
+        let later = std::mem::take(&mut self.given_back);
+        self.given_back.extend(unfinished);
+        self.given_back.extend(later);
+    }
+
+    /// What comes out of this one, up to its end, and then what comes out of `later`.
+    pub fn then(mut self, later: Outlet) -> Outlet {
+        // Of a queue that is yet to be emptied, nothing was taken out.
+        self.given_back.extend(later.given_back);
+        self.receivers.extend(later.receivers);
+        self
+    }
+}
+
+impl From<Batch> for Queued {
+    /// A batch that takes no room in any queue: its holder's own limits bound it.
+    fn from(batch: Batch) -> Queued {
+        Queued { batch, _room: None }
     }
 }

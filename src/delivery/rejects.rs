@@ -1,7 +1,7 @@
 //! Where events go that a receiver refuses for good: the port `rejected`, or a file of dead letters.
 
 use super::dead_letters::DeadLetters;
-use super::queue::Inlet;
+use super::outputs::Outputs;
 use super::retry::Backoff;
 use super::{BoxFuture, clock};
 use crate::event::{Acks, Batch, Event, Origin, Refusal};
@@ -15,19 +15,28 @@ const RETRY_INITIAL: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
 /// Takes what was rejected.
-pub enum Rejects {
-    /// Somebody consumes the port of this name.
-    Port(String, Vec<Inlet>),
-    /// Nobody does.
-    DeadLetters(Arc<DeadLetters>),
+pub struct Rejects {
+    /// The id of the sink.
+    sink: String,
+    /// The consumers of its port.
+    port: Arc<Outputs>,
+    /// For as long as there are none.
+    letters: Arc<DeadLetters>,
 }
 
 impl Rejects {
+    /// What `sink` rejects goes to the consumers of its `port`, and to `letters` where there are none.
+    pub fn new(sink: &str, port: Arc<Outputs>, letters: DeadLetters) -> Rejects {
+        Rejects { sink: sink.to_owned(), port, letters: Arc::new(letters) }
+    }
+
     /// Where to look for rejected events, for a message.
     pub fn place(&self) -> String {
-        match self {
-            Rejects::Port(name, _) => format!("by the consumers of `{name}`"),
-            Rejects::DeadLetters(letters) => format!("in {}", letters.path().display()),
+        match self.port.peek() {
+            Some(consumers) if !consumers.main.is_empty() => {
+                format!("by the consumers of `{}.{REJECTED}`", self.sink)
+            }
+            _ => format!("in {}", self.letters.path().display()),
         }
     }
 
@@ -40,19 +49,17 @@ impl Rejects {
         acks: impl Fn() -> Acks + Send + Sync + 'a,
     ) -> BoxFuture<'a, bool> {
         Box::pin(async move {
-            match self {
-                Rejects::Port(_, consumers) => {
-                    let events: Vec<Event> = events.iter().map(|event| marked(event, refusal)).collect();
-                    for consumer in consumers {
-                        consumer.send(Batch::new(events.clone(), clock::now_ms(), acks())).await;
-                    }
-                    false
-                }
-                Rejects::DeadLetters(letters) => {
-                    keep(letters, events, refusal).await;
-                    true
-                }
+            let to = self.port.hold().await;
+            if to.main.is_empty() {
+                drop(to);
+                keep(&self.letters, events, refusal).await;
+                return true;
             }
+            let events: Vec<Event> = events.iter().map(|event| marked(event, refusal)).collect();
+            for consumer in &to.main {
+                consumer.send(Batch::new(events.clone(), clock::now_ms(), acks())).await;
+            }
+            false
         })
     }
 }

@@ -7,6 +7,7 @@ pub mod http;
 
 use crate::delivery::Work;
 use crate::event::Invalid;
+use std::path::PathBuf;
 
 /// The options of a sink, as written in a config.
 pub trait SinkConfig: Send + Sync {
@@ -21,6 +22,11 @@ pub trait SinkConfig: Send + Sync {
     /// Whether anything is left of what it gets.
     fn keeps(&self) -> bool {
         true
+    }
+
+    /// Files besides the config that it reads when it starts, and not later: certificates.
+    fn files(&self) -> Vec<PathBuf> {
+        Vec::new()
     }
 
     /// The names of its ports.

@@ -7,9 +7,10 @@ pub mod stdin;
 
 pub use crate::delivery::FAULTS;
 
-use crate::delivery::SourceContext;
+use crate::delivery::{BoxFuture, Door, SourceContext};
 use crate::event::Invalid;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 
 /// A running source: ends when its input does, or soon after [`SourceContext::shutdown`] says so. An error is a
@@ -21,6 +22,22 @@ pub trait SourceConfig: Send + Sync {
     /// Whether the source can be made from its options.
     fn check(&self) -> Result<(), Invalid> {
         Ok(())
+    }
+
+    /// Whether another one can take its place while the program runs; if not, why.
+    fn can_be_exchanged(&self) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    /// Does what may fail of the start, before anything is changed for it: where one of its id is running, that one goes
+    /// on until this has worked. An error says why it can't start.
+    fn prepare<'a>(&'a self, _door: &'a Door) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// Files besides the config that it reads when it starts, and not later: certificates.
+    fn files(&self) -> Vec<PathBuf> {
+        Vec::new()
     }
 
     /// Makes the source. Nothing is opened before the task is first polled.

@@ -26,7 +26,7 @@ use crate::codec::decode::lines;
 use crate::codec::framing::Framer;
 use crate::codec::sieve::Sieve;
 use crate::codec::{Chunk, Decoder, Decoding, RecordBytes, Settings};
-use crate::delivery::{Intake, SourceContext};
+use crate::delivery::{Intake, SourceContext, Wanted};
 use crate::event::{Invalid, Stream, fingerprint};
 use serde::Deserialize;
 use std::io::{ErrorKind, Read};
@@ -48,23 +48,27 @@ pub struct Stdin {
 }
 
 impl SourceConfig for Stdin {
+    fn can_be_exchanged(&self) -> Result<(), &'static str> {
+        Err("what was read ahead of standard input would be lost")
+    }
+
     fn build(&self, cx: SourceContext) -> Result<Task, Invalid> {
         let max_record_bytes = self.max_record_bytes.0;
-        let (demand, check_all) = (cx.demand, cx.faults_wanted);
+        let (demand, check_all) = cx.wanted.now();
         let settings = Settings { max_record_bytes, demand, check_all, ..Settings::new(self.decoding) };
         Ok(Box::pin(run(cx, settings)))
     }
 }
 
 async fn run(cx: SourceContext, settings: Settings) -> Result<(), String> {
-    let SourceContext { id, out, mut shutdown, meter, .. } = cx;
+    let SourceContext { id, out, wanted, mut shutdown, meter, .. } = cx;
     let stream = Stream { source: id, ..Stream::default() };
-    let mut intake = Intake::new(Decoder::new(settings), stream, out, meter);
+    let mut intake = Intake::new(Decoder::new(settings), wanted.clone(), stream, out, meter);
     let (sender, mut chunks) = mpsc::channel(READS_AHEAD);
     // A read of standard input can't be called off, so it has a thread that nobody waits for.
     let reader = std::thread::Builder::new().name("stdin".to_owned());
     reader
-        .spawn(move || read_all(&settings, &sender))
+        .spawn(move || read_all(settings, &wanted, &sender))
         .map_err(|e| format!("can't start a thread to read standard input: {e}"))?;
     loop {
         tokio::select! {
@@ -117,10 +121,10 @@ fn fingerprint_of(first: &Chunk) -> u64 {
 }
 
 /// Reads to the end, or until nobody takes what is read.
-fn read_all(settings: &Settings, chunks: &mpsc::Sender<Result<Piece, String>>) {
+fn read_all(mut settings: Settings, wanted: &Wanted, chunks: &mpsc::Sender<Result<Piece, String>>) {
     let mut input = std::io::stdin().lock();
     let mut framer = Framer::new(settings.max_record_bytes);
-    let mut sieve = Sieve::new(settings);
+    let mut sieve = Sieve::new(&settings);
     let mut has_begun = false;
     loop {
         let room = framer.room();
@@ -142,6 +146,9 @@ fn read_all(settings: &Settings, chunks: &mpsc::Sender<Result<Piece, String>>) {
                 return;
             }
         }
+        let (demand, check_all) = wanted.now();
+        settings.want(demand, check_all);
+        sieve.want(&settings);
         for chunk in whole {
             if let Some(back) = sieve.sift(chunk) {
                 ready.extend(sieve.flush());

@@ -44,6 +44,10 @@ pub struct Node<C: ?Sized> {
     pub limits: Limits,
     /// The buffer on disk in front of it, where a sink has one.
     pub disk: Option<Settings>,
+    /// What its options say, as a number: the same where nothing has changed.
+    pub print: u64,
+    /// The files that were read for it, and are a part of what it says.
+    pub files: Vec<PathBuf>,
     /// Its options.
     pub config: Box<C>,
 }
@@ -86,6 +90,14 @@ impl Plan {
     /// Where checkpoints, buffers and dead letters are kept.
     pub fn data_dir(&self) -> &Path {
         self.data_dir.as_deref().unwrap_or(Path::new(DATA_DIR))
+    }
+
+    /// Files besides the config itself that are a part of it: programs, rules, certificates.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let read = self.transforms.iter().flat_map(|node| node.files.iter().cloned());
+        let sources = self.sources.iter().flat_map(|node| node.config.files());
+        let sinks = self.sinks.iter().flat_map(|node| node.config.files());
+        read.chain(sources).chain(sinks).collect()
     }
 
     /// Ids of all components, sorted.

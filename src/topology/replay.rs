@@ -3,8 +3,8 @@
 use super::plan::Plan;
 use super::wire::Unbuildable;
 use crate::delivery::{
-    DeadLetters, Ended, Inlet, Meter, Rejects, SinkContext, SinkTask, TakeError, Taken, clock, queue,
-    read_letter,
+    Consumers, DeadLetters, Ended, Inlet, Meter, Outputs, Rejects, Shutdown, SinkContext, SinkTask,
+    TakeError, Taken, clock, queue, read_letter,
 };
 use crate::event::{Acks, Batch, Share, Verdict};
 use std::future::Future;
@@ -63,8 +63,11 @@ pub async fn replay(
     let reader = taken.lines().map_err(|e| ReplayError::NotTaken(e.into()))?;
     let meter: Arc<Meter> = Arc::default();
     let (inlet, outlet) = queue(node.limits, Arc::clone(&meter));
-    let rejects = Rejects::DeadLetters(Arc::new(DeadLetters::new(plan.data_dir(), sink)));
-    let task = work.task(SinkContext { id: sink.to_owned(), queue: outlet, meter, rejects });
+    let letters = DeadLetters::new(plan.data_dir(), sink);
+    let rejects = Rejects::new(sink, Outputs::new(Consumers::default()), letters);
+    // Kept to the end: nobody asks it to leave.
+    let (_stays, leave) = Shutdown::new();
+    let task = work.task(SinkContext { id: sink.to_owned(), queue: outlet, meter, rejects, leave });
     let verdicts: Verdicts = Arc::default();
     let mut replayed = Replayed::default();
     let mut failed = None;

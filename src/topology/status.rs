@@ -3,8 +3,8 @@
 use super::plan::{OutputId, Plan, TapPolicy};
 use crate::delivery::{Meter, Tap, Totals, clock};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A component of a running pipeline.
 #[derive(Clone, Debug)]
@@ -50,17 +50,22 @@ impl Watched {
 #[derive(Debug)]
 pub struct Status {
     /// Sources first, then transforms, then sinks.
-    pub components: Vec<Watched>,
+    components: Mutex<Arc<[Watched]>>,
     /// When it was started, in milliseconds since 1970.
     pub started_ms: u64,
-    /// Who may see events.
-    pub tap: TapPolicy,
+    tap: Mutex<TapPolicy>,
     is_stopping: AtomicBool,
 }
 
 impl Status {
-    /// That of `plan`, whose components count by `meters`.
-    pub fn new(plan: &Plan, meters: &BTreeMap<String, Arc<Meter>>) -> Status {
+    /// Of a pipeline that is being started.
+    pub fn new() -> Status {
+        let (components, tap) = (Mutex::new(Arc::default()), Mutex::default());
+        Status { components, started_ms: clock::now_ms(), tap, is_stopping: AtomicBool::new(false) }
+    }
+
+    /// Shows the components of `plan`, which count by `meters`.
+    pub fn show(&self, plan: &Plan, meters: &BTreeMap<String, Arc<Meter>>) {
         let watched = |id: &str, kind, component_type| {
             let meter = meters.get(id).map(Arc::clone).unwrap_or_default();
             let (has_main_output, ports) = (true, Vec::new());
@@ -81,17 +86,24 @@ impl Status {
             ports: node.config.ports(),
             ..watched(&node.id, "sink", node.kind)
         });
-        Status {
-            components: sources.chain(transforms).chain(sinks).collect(),
-            tap: plan.tap,
-            started_ms: clock::now_ms(),
-            is_stopping: AtomicBool::new(false),
-        }
+        let components = sources.chain(transforms).chain(sinks).collect();
+        *self.components.lock().unwrap_or_else(PoisonError::into_inner) = components;
+        *self.tap.lock().unwrap_or_else(PoisonError::into_inner) = plan.tap;
+    }
+
+    /// Who may see events.
+    pub fn tap(&self) -> TapPolicy {
+        *self.tap.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The components as they are now: a reload changes them.
+    pub fn components(&self) -> Arc<[Watched]> {
+        Arc::clone(&self.components.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The component that `output` names and the port, where there is such an output now.
     pub fn find(&self, output: &str) -> Option<(Watched, Option<String>)> {
-        self.components.iter().find_map(|one| {
+        self.components().iter().find_map(|one| {
             let port = match output.strip_prefix(&one.id)? {
                 "" => None,
                 rest => Some(rest.strip_prefix('.')?),
@@ -108,7 +120,7 @@ impl Status {
             let names = all.map(|port| OutputId { component: one.id.clone(), port }.to_string());
             names.collect::<Vec<String>>()
         };
-        self.components.iter().flat_map(of).collect()
+        self.components().iter().flat_map(of).collect()
     }
 
     /// It has been told to stop.

@@ -332,6 +332,8 @@ mod tests {
             inputs: inputs.iter().map(output).collect(),
             limits,
             disk: None,
+            print: 0,
+            files: Vec::new(),
             config: Box::new(Holder::default()),
         }
     }

@@ -23,7 +23,7 @@
 //! cache.num_events = 20000
 //! ```
 
-use super::{Ports, Transform, TransformConfig};
+use super::{Memory, Ports, Transform, TransformConfig};
 use crate::event::{Batch, Demand, Event, Invalid, Notes, Tree, write_value};
 use crate::language::Field;
 use serde::Deserialize;
@@ -46,7 +46,7 @@ pub struct Dedupe {
 }
 
 /// The options `fields.*`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Fields {
     /// These have to be the same.
@@ -102,7 +102,8 @@ impl TransformConfig for Dedupe {
                 .help("what is remembered is in memory, some 100 bytes for each event"));
         }
         let seen = Seen { events_max: events_max as usize, ..Seen::default() };
-        Ok(Box::new(Deduper { compared: self.compared()?, seen, text: Vec::new(), notes: Notes::default() }))
+        let (compared, fields) = (self.compared()?, self.fields.clone());
+        Ok(Box::new(Deduper { compared, fields, seen, text: Vec::new(), notes: Notes::default() }))
     }
 
     fn demand(&self, downstream: Demand) -> Demand {
@@ -150,6 +151,8 @@ impl Seen {
 
 struct Deduper {
     compared: Compared,
+    /// What `compared` was made of: with others, a digest means something else.
+    fields: Fields,
     seen: Seen,
     text: Vec<u8>,
     notes: Notes,
@@ -197,6 +200,18 @@ impl Transform for Deduper {
             self.seen.meet(key)
         });
         self.notes.clear();
+    }
+
+    fn hand_over(&mut self) -> Option<Memory> {
+        Some(Box::new((self.fields.clone(), std::mem::take(&mut self.seen))))
+    }
+
+    fn take_over(&mut self, memory: Memory) {
+        let Ok(memory) = memory.downcast::<(Fields, Seen)>() else { return };
+        let (fields, seen) = *memory;
+        if fields == self.fields {
+            self.seen = Seen { events_max: self.seen.events_max, ..seen };
+        }
     }
 }
 

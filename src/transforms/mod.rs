@@ -16,6 +16,7 @@ pub mod route;
 pub mod throttle;
 
 use crate::event::{Batch, Demand, Event, Invalid};
+use std::any::Any;
 use std::path::Path;
 
 /// One stage of a pipeline.
@@ -31,7 +32,19 @@ pub trait Transform: Send {
     fn wake_at(&self) -> Option<u64> {
         None
     }
+
+    /// Gives away what it remembers and holds back, for one of its type with other options that takes its place. Where
+    /// there is none, it is handed a last batch instead.
+    fn hand_over(&mut self) -> Option<Memory> {
+        None
+    }
+
+    /// Takes over what the one in whose place it stands has given away.
+    fn take_over(&mut self, _memory: Memory) {}
 }
+
+/// What a transform remembers, known to those of its type only.
+pub type Memory = Box<dyn Any + Send>;
 
 /// The options of a transform, as written in a config.
 pub trait TransformConfig: Send + Sync {

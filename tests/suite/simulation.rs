@@ -1,5 +1,5 @@
 //! The delivery core under random pipelines: sources that stop in the middle, sinks that fail, are slow, refuse,
-//! go away or panic, transforms that hold back, drop and route, stops and aborts at any moment.
+//! go away or panic, transforms that hold back, drop and route, stops, aborts and reloads at any moment.
 //!
 //! Asserted: every batch gets one verdict; what is `Delivered` has arrived at each of its sinks; nothing arrives that
 //! should not; nothing is out of order; the counters of every component balance; and what a crash cut off arrives
@@ -15,17 +15,17 @@ mod world;
 use crate::dice::{Dice, number, seeds};
 use crate::harness::TempDir;
 use components::{Heard, SourceEnd};
-use evaltrail::delivery::{Meter, Totals, WhenFull};
+use evaltrail::delivery::{Totals, WhenFull};
 use evaltrail::event::Verdict;
 use evaltrail::sources::FAULTS;
-use evaltrail::topology::{Outcome, Pipeline, RunMode};
+use evaltrail::topology::{Outcome, Pipeline, Plan, Reload, RunMode};
 use sinks::Fate;
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::time::Duration;
-use world::{Item, Kind, Stop, Traces, World};
+use tokio::sync::{mpsc, oneshot};
+use world::{Item, Kind, Stop, Traces, World, varied};
 
 /// No simulated run takes so long by the simulated clock.
 const FOR_EVER: Duration = Duration::from_secs(1_000_000);
@@ -48,8 +48,8 @@ impl Run {
         let folder = TempDir::new();
         let plan = world.plan(from, calm, &mut traces, folder.path());
         let (outcome, meters) = runtime.block_on(async {
-            let pipeline = Pipeline::start(&plan, RunMode::default()).map_err(|e| e.why).unwrap();
-            let meters: BTreeMap<String, Arc<Meter>> = pipeline.meters().clone();
+            let pipeline = Pipeline::start(plan, RunMode::default()).map_err(|e| e.why).unwrap();
+            let meters = pipeline.meters().clone();
             let wait = |at: Option<Duration>| async move {
                 match at {
                     Some(at) => tokio::time::sleep(at).await,
@@ -62,13 +62,40 @@ impl Run {
                 Stop::Drain(at) => (Some(at), None),
                 Stop::Abort(at) => (None, Some(at)),
             };
-            let outcome = pipeline.finish(wait(stop), wait(abort));
-            let outcome = tokio::time::timeout(FOR_EVER, outcome).await.expect("the run does not end");
+            let (sender, reloads) = mpsc::channel(1);
+            let later: Vec<(Duration, Plan)> = if calm {
+                Vec::new()
+            } else {
+                let mut later = Vec::new();
+                for (at, seed) in &world.reloads {
+                    let plan = world.plan(from, calm, &mut traces, folder.path());
+                    later.push((*at, varied(plan, &mut Dice::new(*seed))));
+                }
+                later
+            };
+            let reloading = async {
+                for (pause, plan) in later {
+                    tokio::time::sleep(pause).await;
+                    let (done, _) = oneshot::channel();
+                    // The run may have ended.
+                    drop(sender.send(Reload { plan, done }).await);
+                }
+                pending::<()>().await
+            };
+            let finishing = pipeline.finish_reloading(wait(stop), wait(abort), reloads);
+            let running = async {
+                tokio::select! {
+                    outcome = finishing => outcome,
+                    () = reloading => unreachable!(),
+                }
+            };
+            let outcome = tokio::time::timeout(FOR_EVER, running).await.expect("the run does not end");
             // What was aborted is taken down, and whoever waits for a verdict hears of it.
             tokio::time::sleep(SETTLED).await;
             (outcome, meters)
         });
-        let totals = meters.iter().map(|(id, meter)| (id.clone(), meter.totals())).collect();
+        let mut totals = outcome.totals.clone();
+        totals.extend(meters.iter().map(|(id, meter)| (id.clone(), meter.totals())));
         Run { outcome, totals, traces }
     }
 

@@ -6,7 +6,7 @@ use crate::codec::decode::{Decoded, Settings, Window};
 use crate::codec::fault::{Fault, FaultKind};
 use crate::codec::inner::Inner;
 use crate::codec::places::Places;
-use crate::event::{Event, Origin, Stream};
+use crate::event::{Demand, Event, Origin, Stream};
 use bytes::Bytes;
 use std::mem;
 use std::sync::Arc;
@@ -76,6 +76,11 @@ impl Lane {
             inner: Inner::new(settings, depth),
             last: 0,
         }
+    }
+
+    /// See [`Decoder::want`](crate::codec::Decoder::want).
+    pub fn want(&mut self, demand: Demand, check_all: bool) {
+        self.inner.want(demand, check_all);
     }
 
     /// The same lane of the file that follows.

@@ -10,6 +10,7 @@ use super::lane::Lane;
 use super::shape::{Wanted, peel};
 use crate::codec::decode::{Decoded, Settings, Window};
 use crate::codec::inner::Inner;
+use crate::event::Demand;
 
 /// Containers and streams that are kept apart at a time.
 const LANES_MAX: usize = 64;
@@ -41,6 +42,14 @@ impl Lanes {
         let depth = if wanted == any { depth } else { super::NESTING_MAX };
         let (settings, lanes, key) = (*settings, Vec::new(), Vec::new());
         Lanes { settings, depth, wanted, lanes, last: 0, uses: 0, key, offset: 0 }
+    }
+
+    /// See [`Decoder::want`](crate::codec::Decoder::want).
+    pub fn want(&mut self, demand: Demand, check_all: bool) {
+        self.settings.want(demand, check_all);
+        for lane in &mut self.lanes {
+            lane.want(demand, check_all);
+        }
     }
 
     /// Takes over what is known of the same log from before.

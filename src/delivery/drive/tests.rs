@@ -69,8 +69,9 @@ fn driven(sizes: &[usize], failures: u32) -> Vec<String> {
         }
         drop(inlet);
         let sink = Box::new(Diarist { diary: Arc::clone(&diary), failures });
-        let driver = SinkDriver { id: "out".into(), sink, queue, meter: Arc::default(), counted: 0 };
-        assert_eq!(driver.run().await, Ended::Drained);
+        let (_stays, leave) = Shutdown::new();
+        let driver = SinkDriver { id: "out".into(), sink, queue, meter: Arc::default(), leave, counted: 0 };
+        assert!(matches!(driver.run().await, Ended::Drained));
     });
     let mut lines = diary.lock().unwrap().clone();
     assert_eq!(lines.remove(0), "wake", "what is due at the start comes first");
@@ -103,7 +104,8 @@ fn a_sink_is_woken_while_nothing_comes() {
     runtime.block_on(async {
         let (inlet, queue) = queue(limits, Arc::default());
         let sink = Box::new(Diarist { diary: Arc::clone(&diary), failures: 0 });
-        let driver = SinkDriver { id: "out".into(), sink, queue, meter: Arc::default(), counted: 0 };
+        let (_stays, leave) = Shutdown::new();
+        let driver = SinkDriver { id: "out".into(), sink, queue, meter: Arc::default(), leave, counted: 0 };
         let running = driver.run();
         tokio::pin!(running);
         while !diary.lock().unwrap().contains(&"wake".to_owned()) {
@@ -117,4 +119,45 @@ fn a_sink_is_woken_while_nothing_comes() {
         running.await;
     });
     assert_eq!(*diary.lock().unwrap(), ["wake", "write 1", "flush", "Delivered", "close"]);
+}
+
+#[test]
+fn a_sink_that_fails_leaves_what_it_has_to_its_successor_in_order() {
+    let (first, second) = (Diary::default(), Diary::default());
+    let limits = Limits { events_max: 100, kib_max: 100, when_full: WhenFull::Block };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (inlet, queue) = queue(limits, Arc::default());
+        for events in [1, 2, 3] {
+            inlet.send(batch(&second, events)).await;
+        }
+        let (leaves, leave) = Shutdown::new();
+        let sink = Box::new(Diarist { diary: Arc::clone(&first), failures: u32::MAX });
+        let driver = SinkDriver { id: "out".into(), sink, queue, meter: Arc::default(), leave, counted: 0 };
+        let running = driver.run();
+        tokio::pin!(running);
+        let queue = loop {
+            tokio::select! {
+                ended = &mut running => match ended {
+                    Ended::Left(queue) => break queue,
+                    _ => panic!("it was to leave"),
+                },
+                () = tokio::task::yield_now() => {}
+            }
+            if first.lock().unwrap().contains(&"flush fails".to_owned()) {
+                leaves.trigger();
+            }
+        };
+        inlet.send(batch(&second, 4)).await;
+        drop(inlet);
+        assert_eq!(*second.lock().unwrap(), [""; 0], "nobody has heard of anything");
+        let (_stays, leave) = Shutdown::new();
+        let sink = Box::new(Diarist { diary: Arc::clone(&second), failures: 0 });
+        let driver = SinkDriver { id: "out".into(), sink, queue, meter: Arc::default(), leave, counted: 0 };
+        assert!(matches!(driver.run().await, Ended::Drained));
+    });
+    assert_eq!(first.lock().unwrap().last().unwrap(), "close");
+    let seen = second.lock().unwrap();
+    assert_eq!(seen[..6], ["wake", "write 1", "write 2", "write 3", "write 4", "flush"]);
+    assert_eq!(seen.iter().filter(|line| *line == "Delivered").count(), 4);
 }

@@ -4,7 +4,7 @@ use super::lane::{Lane, Sorting};
 use super::ship::Shipper;
 use crate::delivery::BoxFuture;
 use crate::delivery::drive::Ended;
-use crate::delivery::queue::Outlet;
+use crate::delivery::queue::{Outlet, Queued};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
@@ -15,15 +15,16 @@ pub struct RequestDriver {
 }
 
 impl RequestDriver {
-    /// Runs until the queue is closed and everything is delivered or rejected.
+    /// Runs until the queue is closed and everything is delivered or rejected, or until it is asked to leave.
     pub async fn run(self) -> Ended {
         let RequestDriver { shipper, mut queue } = self;
+        let mut leave = shipper.leave.clone();
         if let Err(why) = shipper.sink.open() {
             tracing::error!(sink = shipper.id, "can't deliver until somebody sees to it: {why}");
         }
         let mut lanes: Vec<Lane> = Vec::new();
         lanes.resize_with(shipper.policy.concurrency.max(1), Lane::default);
-        let mut under_way: FuturesUnordered<BoxFuture<'_, usize>> = FuturesUnordered::new();
+        let mut under_way: FuturesUnordered<BoxFuture<'_, (usize, Vec<Queued>)>> = FuturesUnordered::new();
         // The batch that is being sorted into lanes: it waits where one of them is full.
         let mut sorting: Option<Sorting> = None;
         let (mut batches, mut is_closed) = (0, false);
@@ -40,10 +41,7 @@ impl RequestDriver {
                 if let Some(parcel) = lane.take(is_last) {
                     has_gone = true;
                     let shipping = shipper.ship(parcel);
-                    under_way.push(Box::pin(async move {
-                        shipping.await;
-                        at
-                    }));
+                    under_way.push(Box::pin(async move { (at, shipping.await) }));
                 }
             }
             // A lane that has just been emptied has room for what waits.
@@ -61,7 +59,18 @@ impl RequestDriver {
                 }
             };
             tokio::select! {
-                Some(at) = under_way.next(), if !under_way.is_empty() => {
+                biased;
+                () = leave.wait() => {
+                    // What a receiver may be taking is waited for: nobody else is to send it again.
+                    let mut left: Vec<(usize, Vec<Queued>)> = Vec::new();
+                    while let Some(shipped) = under_way.next().await {
+                        left.push(shipped);
+                    }
+                    drop(under_way);
+                    queue.give_back(in_order(left, lanes, sorting));
+                    return Ended::Left(queue);
+                }
+                Some((at, _)) = under_way.next(), if !under_way.is_empty() => {
                     if let Some(lane) = lanes.get_mut(at) {
                         lane.is_busy = false;
                     }
@@ -78,4 +87,27 @@ impl RequestDriver {
             }
         }
     }
+}
+
+/// What is not delivered, so that the events of each lane, and by that of each stream, stay in their order.
+fn in_order(
+    mut under_way: Vec<(usize, Vec<Queued>)>,
+    lanes: Vec<Lane>,
+    sorting: Option<Sorting>,
+) -> Vec<Queued> {
+    let mut all: Vec<Queued> = Vec::new();
+    for (at, mut lane) in lanes.into_iter().enumerate() {
+        let sent = under_way.iter_mut().filter(|(lane, _)| *lane == at);
+        all.extend(sent.flat_map(|(_, rest)| std::mem::take(rest)));
+        all.extend(lane.leave().rest(0));
+    }
+    all.extend(sorting.map(|batch| Queued::from(batch.rest())));
+    all.retain_mut(|queued| {
+        let is_empty = queued.batch.events.is_empty();
+        if is_empty {
+            std::mem::take(&mut queued.batch).resolve(crate::event::Verdict::Delivered);
+        }
+        !is_empty
+    });
+    all
 }

@@ -2,7 +2,8 @@
 
 use super::parcel::Parcel;
 use super::{Policy, RequestSink};
-use crate::event::{Acks, Event, Verdict};
+use crate::delivery::clock::now_ms;
+use crate::event::{Acks, Batch, Event, Verdict};
 use tokio::time::Instant;
 
 /// One request under way at most, and the next one being filled.
@@ -44,6 +45,11 @@ impl Lane {
     /// When the next request has to go out, where it waits for that alone.
     pub fn due(&self) -> Option<Instant> {
         self.due.filter(|_| !self.is_busy)
+    }
+
+    /// The request that is being filled, as it stands.
+    pub fn leave(&mut self) -> Parcel {
+        std::mem::take(&mut self.filling)
     }
 
     /// The next request, where it is time for it. `is_last` says that nothing more will come.
@@ -92,6 +98,11 @@ impl Sorting {
             self.encoded.clear();
         }
         true
+    }
+
+    /// What is in no lane yet; what is has its part in the acknowledgement.
+    pub fn rest(self) -> Batch {
+        Batch::new(self.events.collect(), now_ms(), self.acks)
     }
 
     /// Everything is in its lane, and what is there has its part in the acknowledgement.

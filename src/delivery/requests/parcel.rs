@@ -1,6 +1,8 @@
 //! Events with their encoded form, on their way in one request or in parts of it.
 
-use crate::event::{Acks, Event, Verdict};
+use crate::delivery::Queued;
+use crate::delivery::clock::now_ms;
+use crate::event::{Acks, Batch, Event, Verdict};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::ops::Range;
@@ -136,6 +138,22 @@ impl Parcel {
             }
             start = part.end;
         }
+    }
+
+    /// What is left from the event at `index` on, where everything in front of it is settled: batches that answer to
+    /// those who wait.
+    pub fn rest(self, index: usize) -> Vec<Queued> {
+        let mut events = self.events.into_iter().skip(index);
+        let mut start = index;
+        let mut rest = Vec::with_capacity(self.parts.len());
+        for Part { acks, end, verdict } in self.parts {
+            // Of the part that this falls into, something may have been refused.
+            acks.clone().resolve(verdict);
+            let events: Vec<Event> = events.by_ref().take(end.saturating_sub(start)).collect();
+            start = start.max(end);
+            rest.push(Queued::from(Batch::new(events, now_ms(), acks)));
+        }
+        rest
     }
 
     /// Acknowledges everything in front of the event at `index`.

@@ -6,6 +6,7 @@ use super::{Failure, Policy, RequestSink, SendError};
 use crate::delivery::meter::{Meter, Trouble};
 use crate::delivery::rejects::{REJECTED, Rejects};
 use crate::delivery::retry::Backoff;
+use crate::delivery::{Queued, Shutdown};
 use crate::event::Refusal;
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub struct Shipper {
     pub policy: Policy,
     pub rejects: Rejects,
     pub meter: Arc<Meter>,
+    /// Asks to leave what can't be delivered now to another.
+    pub leave: Shutdown,
 }
 
 /// Why events do not get through.
@@ -30,16 +33,27 @@ enum Verdict {
     Refused(Failure),
     /// It was tried as often as it may be.
     GivenUp(Failure),
+    /// Another will try.
+    Left,
 }
 
 impl Shipper {
-    /// Brings `parcel` to its end, whatever that takes.
-    pub async fn ship(&self, mut parcel: Parcel) {
+    /// Brings `parcel` to its end, whatever that takes; gives back what is left of it where it is asked to leave.
+    pub async fn ship(&self, mut parcel: Parcel) -> Vec<Queued> {
         // In reverse, so that events arrive in their order.
         let mut todo = Vec::from([Range { start: 0, end: parcel.len() }]);
         let mut rejected = 0;
+        let mut left_from = None;
         while let Some(range) = todo.pop() {
+            if self.leave.is_triggered() {
+                left_from = Some(range.start);
+                break;
+            }
             match self.send(&parcel, &range).await {
+                Err(Verdict::Left) => {
+                    left_from = Some(range.start);
+                    break;
+                }
                 Ok(()) => {
                     self.meter.count_out(range.len() as u64);
                     self.meter.count_bytes_out(parcel.encoded(&range).len() as u64);
@@ -73,6 +87,7 @@ impl Shipper {
             let place = self.rejects.place();
             tracing::error!(sink = self.id, events = rejected, "rejected: they are kept {place}");
         }
+        left_from.map(|from| parcel.rest(from)).unwrap_or_default()
     }
 
     /// Sends the events of `range` until they are through, or are refused, or it was tried often enough.
@@ -82,6 +97,7 @@ impl Shipper {
         let mut backoff = Backoff::new(backoff_initial, backoff_max);
         let mut failures = 0;
         let mut trouble: Option<Trouble> = None;
+        let mut leave = self.leave.clone();
         loop {
             let (failure, is_setup) = match self.sink.send(request.clone()).await {
                 Ok(()) => {
@@ -118,7 +134,10 @@ impl Shipper {
             } else {
                 tracing::warn!(sink = self.id, retry_in_ms, "can't deliver: {why}");
             }
-            tokio::time::sleep(wait).await;
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = leave.wait() => return Err(Verdict::Left),
+            }
         }
     }
 

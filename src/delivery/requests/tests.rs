@@ -4,10 +4,11 @@ use super::parcel::Parcel;
 use super::ship::Shipper;
 use super::*;
 use crate::delivery::rejects::Rejects;
-use crate::delivery::{Limits, Meter, WhenFull, queue};
+use crate::delivery::{Consumers, DeadLetters, Limits, Meter, Outputs, Shutdown, WhenFull, queue};
 use crate::event::{Acks, Origin, Share, Stream, Verdict};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 fn event(fingerprint: u64, offset: u64) -> Event {
@@ -72,12 +73,16 @@ fn shipped(parcel: Parcel, bad: BTreeSet<u64>) -> (Vec<u64>, Vec<u64>, usize) {
     let limits = Limits { events_max: 10_000, kib_max: 10_000, when_full: WhenFull::Block };
     let (inlet, mut outlet) = queue(limits, Arc::default());
     let rejected = runtime.block_on(async {
+        let (_stays, leave) = Shutdown::new();
+        let port = Outputs::new(Consumers { main: vec![inlet], faults: Vec::new() });
+        let letters = DeadLetters::new(Path::new("/nonexistent"), "out");
         let shipper = Shipper {
             id: "out".into(),
             sink: Arc::new(Arc::clone(&picky)),
             policy: POLICY,
-            rejects: Rejects::Port("out.rejected".into(), vec![inlet]),
+            rejects: Rejects::new("out", port, letters),
             meter: Arc::<Meter>::default(),
+            leave,
         };
         let mut rejected = Vec::new();
         let shipping = async move { shipper.ship(parcel).await };
@@ -158,5 +163,91 @@ proptest! {
             end += size;
             prop_assert_eq!(*heard, (end <= cut).then_some(verdict));
         }
+    }
+}
+
+/// A receiver that takes so many requests and then none.
+struct Tired {
+    left: Mutex<usize>,
+    taken: Mutex<Vec<u64>>,
+}
+
+impl RequestSink for Arc<Tired> {
+    fn encode(&self, event: &Event, out: &mut Vec<u8>) {
+        out.extend_from_slice(&event.origin().offset().to_be_bytes());
+    }
+
+    fn send<'a>(&'a self, request: Request<'a>) -> BoxFuture<'a, Result<(), SendError>> {
+        let mut left = self.left.lock().unwrap();
+        if *left == 0 {
+            return Box::pin(std::future::ready(Err(SendError::Transient(Failure::default()))));
+        }
+        *left -= 1;
+        let numbers = request.events().map(|event| u64::from_be_bytes(event.try_into().unwrap()));
+        self.taken.lock().unwrap().extend(numbers);
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_a_sink_leaves_is_what_was_not_taken_and_each_stream_is_in_order(
+        sizes in proptest::collection::vec(1usize..30, 1..12),
+        takes in 0usize..12,
+        lanes in 1usize..4,
+    ) {
+        let total: u64 = sizes.iter().map(|size| *size as u64).sum();
+        let tired = Arc::new(Tired { left: Mutex::new(takes), taken: Mutex::default() });
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let rest = runtime.block_on(async {
+            let limits = Limits { events_max: 10_000, kib_max: 10_000, when_full: WhenFull::Block };
+            let (inlet, outlet) = queue(limits, Arc::default());
+            let mut offset = 0;
+            for (at, size) in sizes.iter().enumerate() {
+                let ear = Arc::clone(&heard);
+                let share = Share::new(move |verdict| ear.lock().unwrap().push((at, verdict)));
+                let events = (0..*size).map(|_| { offset += 1; event(offset % 3, offset - 1) }).collect();
+                inlet.send(crate::event::Batch::new(events, 0, Acks::of(share))).await;
+            }
+            let (leaves, leave) = Shutdown::new();
+            let letters = DeadLetters::new(Path::new("/nonexistent"), "out");
+            let shipper = Shipper {
+                id: "out".into(),
+                sink: Arc::new(Arc::clone(&tired)),
+                policy: Policy { events_max: 7, concurrency: lanes, ..POLICY },
+                rejects: Rejects::new("out", Outputs::new(Consumers::default()), letters),
+                meter: Arc::<Meter>::default(),
+                leave,
+            };
+            let running = RequestDriver { shipper, queue: outlet }.run();
+            let leaving = async {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                leaves.trigger();
+                inlet
+            };
+            let (ended, inlet) = tokio::join!(running, leaving);
+            drop(inlet);
+            let crate::delivery::Ended::Left(mut queue) = ended else { panic!("it was to leave") };
+            let mut rest = Vec::new();
+            while let Some(mut queued) = queue.next().await {
+                let batch = std::mem::take(&mut queued.batch);
+                rest.extend(batch.events.iter().map(|event| event.origin().offset()));
+                batch.resolve(Verdict::Delivered);
+            }
+            rest
+        });
+        let taken = tired.taken.lock().unwrap().clone();
+        let mut all: Vec<u64> = taken.iter().chain(&rest).copied().collect();
+        for stream in 0..3 {
+            let of_stream: Vec<u64> = all.iter().copied().filter(|offset| (offset + 1) % 3 == stream).collect();
+            prop_assert!(of_stream.is_sorted(), "stream {}: {:?} then {:?}", stream, &taken, &rest);
+        }
+        all.sort_unstable();
+        prop_assert_eq!(all, (0..total).collect::<Vec<u64>>());
+        let mut heard = heard.lock().unwrap().clone();
+        heard.sort_unstable_by_key(|(at, _)| *at);
+        let delivered: Vec<_> = (0..sizes.len()).map(|at| (at, Verdict::Delivered)).collect();
+        prop_assert_eq!(heard, delivered);
     }
 }

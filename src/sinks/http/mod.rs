@@ -68,6 +68,7 @@ use client::{Endpoint, Requests};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
 use std::time::Duration;
 
 const CONCURRENCY_MAX: u32 = 256;
@@ -193,6 +194,10 @@ pub struct Http {
 }
 
 impl SinkConfig for Http {
+    fn files(&self) -> Vec<PathBuf> {
+        self.tls.files()
+    }
+
     fn build(&self) -> Result<Work, Invalid> {
         let encoder = Encoder::new(&self.encoding, false)?;
         let form = Form::new(self.framing, &self.encoding, self.compression);

@@ -34,6 +34,11 @@ impl Default for Tls {
 }
 
 impl Tls {
+    /// The files that it names.
+    pub fn files(&self) -> Vec<PathBuf> {
+        [&self.ca_file, &self.crt_file, &self.key_file].into_iter().flatten().cloned().collect()
+    }
+
     /// Whether the options fit together and are of any use; no file is opened.
     pub fn check(&self, is_tls: bool) -> Result<(), Invalid> {
         let given = [

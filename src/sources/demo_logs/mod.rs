@@ -141,7 +141,7 @@ impl SourceConfig for DemoLogs {
     fn build(&self, cx: SourceContext) -> Result<Task, Invalid> {
         let interval = self.interval()?;
         let max_record_bytes = self.max_record_bytes.0;
-        let (demand, check_all, zone) = (cx.demand, cx.faults_wanted, Zone::Named(chrono_tz::UTC));
+        let ((demand, check_all), zone) = (cx.wanted.now(), Zone::Named(chrono_tz::UTC));
         let settings = crate::codec::Settings::new(self.decoding);
         let settings = crate::codec::Settings { max_record_bytes, demand, check_all, zone, ..settings };
         let start_ms = if interval.is_some() { clock::now_ms() } else { FIXED_START_MS };
@@ -159,8 +159,8 @@ async fn run(
     mut left: u64,
     interval: Option<Duration>,
 ) -> Result<(), String> {
-    let SourceContext { id, out, mut shutdown, meter, .. } = cx;
-    let mut intake = Intake::new(decoder, Stream { source: id, ..Stream::default() }, out, meter);
+    let SourceContext { id, out, wanted, mut shutdown, meter, .. } = cx;
+    let mut intake = Intake::new(decoder, wanted, Stream { source: id, ..Stream::default() }, out, meter);
     let mut pace = interval.map(tokio::time::interval);
     let mut offset = 0;
     let mut pending = Vec::new();

@@ -156,7 +156,7 @@ impl SourceConfig for FileSource {
     }
 
     fn build(&self, cx: SourceContext) -> Result<Task, Invalid> {
-        let (demand, check_all) = (cx.demand, cx.faults_wanted);
+        let (demand, check_all) = cx.wanted.now();
         let max_record_bytes = self.max_record_bytes.0;
         let settings = Settings { max_record_bytes, demand, check_all, ..Settings::new(self.decoding) };
         let patterns = self.patterns()?;
@@ -260,7 +260,8 @@ impl Decoders {
         match piece {
             Piece::Open { key, stream, progress, after } => {
                 let (out, meter) = (self.cx.out.clone(), Arc::clone(&self.cx.meter));
-                let mut intake = Intake::new(Decoder::new(self.settings), stream, out, meter)
+                let (decoder, wanted) = (Decoder::new(self.settings), self.cx.wanted.clone());
+                let mut intake = Intake::new(decoder, wanted, stream, out, meter)
                     .following(progress, Arc::clone(&self.told));
                 if let Some(before) = after.and_then(|after| self.intakes.get(&after)) {
                     intake.succeed(before);

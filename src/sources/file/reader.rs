@@ -12,7 +12,7 @@ use super::{FileSource, Piece, Stop};
 use crate::codec::framing::Buffers;
 use crate::codec::sieve::Sieve;
 use crate::codec::{FaultKind, Settings};
-use crate::delivery::{Meter, SourceContext, Trouble as Failing, clock};
+use crate::delivery::{Meter, SourceContext, Trouble as Failing, Wanted, clock};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -70,6 +70,7 @@ pub struct Reader {
     pub(super) looking: Option<Failing>,
     /// Held for as long as checkpoints can't be written.
     saving: Option<Failing>,
+    wanted: Wanted,
 }
 
 impl Reader {
@@ -110,6 +111,7 @@ impl Reader {
             meter: Arc::clone(&cx.meter),
             looking: None,
             saving: None,
+            wanted: cx.wanted.clone(),
         }
     }
 
@@ -142,6 +144,9 @@ impl Reader {
 
     fn work(&mut self) -> Result<(), Stopped> {
         let now = clock::monotonic();
+        let (demand, check_all) = self.wanted.now();
+        self.tools.settings.want(demand, check_all);
+        self.tools.sieve.want(&self.tools.settings);
         if now >= self.next_scan && (self.is_first_scan || !self.once) {
             self.next_scan = now + Duration::from_millis(self.options.glob_minimum_cooldown_ms);
             self.scan()?;

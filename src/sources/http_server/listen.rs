@@ -27,9 +27,9 @@ pub async fn run(cx: SourceContext, options: HttpServer, settings: Settings) -> 
     let credentials = options.auth.as_ref().map(Auth::credentials).transpose().map_err(|e| e.message)?;
     let guard = credentials.as_ref().map(Guard::new);
     let address = options.address.0;
-    let listener = TcpListener::bind(address).await.map_err(|e| cannot_listen(address, &e))?;
+    let listener = cx.door.open(address).await.map_err(|e| cannot_listen(address, &e))?;
     let bound = listener.local_addr().unwrap_or(address);
-    let SourceContext { id, out, mut shutdown, meter, .. } = cx;
+    let SourceContext { id, out, wanted, mut shutdown, meter, door: entrance, .. } = cx;
     tracing::info!(source = id, address = %bound, tls = tls.is_some(), "listening");
     let tasks = Tasks::default();
     let site = Arc::new(Site {
@@ -37,6 +37,7 @@ pub async fn run(cx: SourceContext, options: HttpServer, settings: Settings) -> 
         out,
         meter,
         settings,
+        wanted,
         path: options.path,
         strict_path: options.strict_path,
         guard,
@@ -73,8 +74,9 @@ pub async fn run(cx: SourceContext, options: HttpServer, settings: Settings) -> 
             },
         }
     }
-    // Who comes now is turned away by the system, and may find another server.
-    drop((listener, door, site));
+    drop((door, site));
+    // Who comes now waits for the server that follows; where there is none, the system turns them away.
+    entrance.leave(listener);
     tasks.finish().await;
     Ok(())
 }
@@ -147,8 +149,8 @@ impl Door {
     }
 }
 
-/// Says what to do about it.
-fn cannot_listen(address: SocketAddr, error: &io::Error) -> String {
+/// Says why nobody can listen there, and what to do about it.
+pub fn cannot_listen(address: SocketAddr, error: &io::Error) -> String {
     let help = match error.kind() {
         ErrorKind::AddrInUse => "; another program listens there: stop it, or choose another port",
         ErrorKind::PermissionDenied => {

@@ -62,11 +62,12 @@ mod watch;
 
 use super::{SourceConfig, Task};
 use crate::codec::{Decoding, RecordBytes, Settings};
-use crate::delivery::SourceContext;
+use crate::delivery::{BoxFuture, Door, SourceContext};
 use crate::event::Invalid;
 use crate::net::{Address, Auth};
 use serde::Deserialize;
 use std::num::{NonZeroU32, NonZeroU64};
+use std::path::PathBuf;
 use std::time::Duration;
 use tls::Tls;
 
@@ -196,8 +197,20 @@ impl SourceConfig for HttpServer {
         self.tls.as_ref().map_or(Ok(()), Tls::check)
     }
 
+    fn prepare<'a>(&'a self, door: &'a Door) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            self.tls.as_ref().map(|tls| tls.acceptor()).transpose()?;
+            let address = self.address.0;
+            door.prepare(address).await.map_err(|e| listen::cannot_listen(address, &e))
+        })
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.tls.as_ref().map(Tls::files).unwrap_or_default()
+    }
+
     fn build(&self, cx: SourceContext) -> Result<Task, Invalid> {
-        let (demand, check_all) = (cx.demand, cx.faults_wanted);
+        let (demand, check_all) = cx.wanted.now();
         let max_record_bytes = self.max_record_bytes.0;
         let settings = Settings { max_record_bytes, demand, check_all, ..Settings::new(self.decoding) };
         Ok(Box::pin(listen::run(cx, self.clone(), settings)))

@@ -4,7 +4,7 @@ use super::auth::Guard;
 use super::tasks::Spawner;
 use crate::codec::framing::Buffers;
 use crate::codec::{Codec, Decoder, Settings};
-use crate::delivery::{Emitter, Intake, Ledger, Meter, Shutdown, Told, clock};
+use crate::delivery::{Emitter, Intake, Ledger, Meter, Shutdown, Told, Wanted, clock};
 use crate::event::{Stream, fingerprint};
 use hyper::StatusCode;
 use std::collections::BTreeMap;
@@ -26,6 +26,8 @@ pub struct Site {
     pub meter: Arc<Meter>,
     /// How bytes become events.
     pub settings: Settings,
+    /// What of it can be used.
+    pub wanted: Wanted,
     /// The path that is served.
     pub path: String,
     /// Whether nothing below it is.
@@ -82,7 +84,8 @@ impl Site {
         let fingerprint = known.unwrap_or_else(|| self.number());
         let (source, peer, connection) = (self.id.clone(), Some(peer), Some(connection));
         let stream = Stream { source, peer, connection, fingerprint, ..Stream::default() };
-        Intake::new(Decoder::new(self.settings), stream, self.out.clone(), Arc::clone(&self.meter))
+        let (decoder, wanted) = (Decoder::new(self.settings), self.wanted.clone());
+        Intake::new(decoder, wanted, stream, self.out.clone(), Arc::clone(&self.meter))
             .keeping(ledger, Arc::clone(&self.told))
     }
 

@@ -27,6 +27,15 @@ pub struct Tls {
 }
 
 impl Tls {
+    /// The files that it names.
+    pub fn files(&self) -> Vec<PathBuf> {
+        [Some(&self.crt_file), Some(&self.key_file), self.ca_file.as_ref()]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
+    }
+
     /// Whether the options fit together; no file is opened.
     pub fn check(&self) -> Result<(), Invalid> {
         match (&self.ca_file, self.verify_certificate) {

@@ -26,7 +26,7 @@ mod record;
 mod transcode;
 mod twins;
 
-use super::{Ports, Transform, TransformConfig};
+use super::{Memory, Ports, Transform, TransformConfig};
 use crate::event::{Batch, Demand, Event, Invalid};
 use record::{Examined, Lists, examine, write_canonical};
 use serde::Deserialize;
@@ -84,7 +84,8 @@ impl TransformConfig for LegacyMessage {
             return Err(Invalid::new("twin_wait_ms", "longer than a minute").help(help));
         }
         let twins = (self.twins == TwinsOption::Merge).then(|| Twins::new(self.twin_wait_ms));
-        Ok(Box::new(Parser { message: self.message, twins, lists: Lists::default() }))
+        let leaving = None;
+        Ok(Box::new(Parser { message: self.message, twins, leaving, lists: Lists::default() }))
     }
 
     fn demand(&self, downstream: Demand) -> Demand {
@@ -95,6 +96,8 @@ impl TransformConfig for LegacyMessage {
 struct Parser {
     message: MessageOption,
     twins: Option<Twins>,
+    /// What waited for its twin where twins are no longer merged: it leaves with the next batch.
+    leaving: Option<Twins>,
     lists: Lists,
 }
 
@@ -117,7 +120,23 @@ impl Transform for Parser {
     }
 
     fn wake_at(&self) -> Option<u64> {
-        self.twins.as_ref().and_then(Twins::wake_at)
+        let leaving = self.leaving.as_ref().map(|_| 0);
+        leaving.or_else(|| self.twins.as_ref().and_then(Twins::wake_at))
+    }
+
+    fn hand_over(&mut self) -> Option<Memory> {
+        Some(Box::new(self.twins.take()?))
+    }
+
+    fn take_over(&mut self, memory: Memory) {
+        let Ok(mut before) = memory.downcast::<Twins>() else { return };
+        match &mut self.twins {
+            Some(twins) => {
+                before.wait_as(twins);
+                *twins = *before;
+            }
+            None => self.leaving = Some(*before),
+        }
     }
 }
 
@@ -173,12 +192,14 @@ impl Parser {
 
     /// Lets go of the events that have waited long enough.
     fn expire(&mut self, batch: &mut Batch, log_ms: Option<i64>, mut release: impl FnMut(Event)) {
-        let Some(twins) = self.twins.as_mut().filter(|twins| twins.wake_at().is_some()) else { return };
         // What is let go leaves with the batch, and a replayed one goes nowhere.
         if batch.replayed {
             return;
         }
-        for Held { mut event, record, acks, replayed } in twins.expire(batch.now_ms, log_ms, batch.last) {
+        let left = self.leaving.take().map(|mut before| before.expire(batch.now_ms, None, true));
+        let twins = self.twins.as_mut().filter(|twins| twins.wake_at().is_some());
+        let expired = twins.map(|twins| twins.expire(batch.now_ms, log_ms, batch.last));
+        for Held { mut event, record, acks, replayed } in left.into_iter().chain(expired).flatten() {
             batch.acks.join(acks);
             if replayed {
                 continue;

@@ -149,6 +149,11 @@ impl Twins {
         }
     }
 
+    /// Waits as long as `other` does from now on, also with what waits already.
+    pub fn wait_as(&mut self, other: &Twins) {
+        self.wait_ms = other.wait_ms;
+    }
+
     /// When the first held record has waited long enough, in milliseconds since 1970.
     pub fn wake_at(&self) -> Option<u64> {
         self.waiting.front().map(|waiting| waiting.since_ms + self.wait_ms)

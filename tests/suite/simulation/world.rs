@@ -81,6 +81,8 @@ pub struct World {
     pub transforms: Vec<TransformSketch>,
     pub sinks: Vec<SinkSketch>,
     pub stop: Stop,
+    /// When it is brought to another plan that does the same, and how that one is drawn.
+    pub reloads: Vec<(Duration, u64)>,
 }
 
 /// What a run leaves behind.
@@ -143,7 +145,11 @@ impl World {
         if stop == Stop::Never && sinks.iter().any(stuck) {
             stop = Stop::Drain(after);
         }
-        World { sources, transforms, sinks, stop }
+        let times = if dice.chance(60) { dice.within(1..=5) } else { 0 };
+        let longest = dice.pick(&[10, 300, 3_000]);
+        let reloads = (0..times).map(|_| (Duration::from_millis(dice.within(0..=longest)), dice.roll()));
+        let reloads = reloads.collect();
+        World { sources, transforms, sinks, stop, reloads }
     }
 
     /// The plan to run, from given steps on; its sources and sinks leave their traces. `calm`: nothing fails.
@@ -159,8 +165,7 @@ impl World {
             tap: Default::default(),
         };
         for (at, sketch) in self.sources.iter().enumerate() {
-            let heard = Heard::default();
-            traces.heard.push(Arc::clone(&heard));
+            let heard = known(&mut traces.heard, at);
             let SourceSketch { script, in_flight, end } = sketch;
             let (script, from, in_flight) = (script.clone(), from[at], *in_flight);
             let end = if calm { SourceEnd::Well } else { *end };
@@ -175,8 +180,7 @@ impl World {
             plan.transforms.push(node(format!("t{at}"), sketch.inputs.clone(), endless, config));
         }
         for (at, sketch) in self.sinks.iter().enumerate() {
-            let kept = Arc::new(Mutex::new(Kept::default()));
-            traces.kept.push(Arc::clone(&kept));
+            let kept = known(&mut traces.kept, at);
             let (mut manner, mut limits) = (sketch.manner, sketch.limits);
             if calm {
                 (manner.permanent, manner.fate, limits.when_full) = (0, None, WhenFull::Block);
@@ -242,8 +246,47 @@ impl World {
     }
 }
 
+/// What stands at `at`; it is made where it is missing, so that a second plan of one run leaves its traces there too.
+fn known<T: Default>(all: &mut Vec<Arc<Mutex<T>>>, at: usize) -> Arc<Mutex<T>> {
+    if all.len() <= at {
+        all.resize_with(at + 1, Arc::default);
+    }
+    Arc::clone(&all[at])
+}
+
+/// The same pipeline, as far as anybody could notice: with other options that mean the same, and with transforms in
+/// between that change nothing.
+pub fn varied(mut plan: Plan, dice: &mut Dice) -> Plan {
+    plan.transforms.iter_mut().for_each(|node| node.print = dice.within(0..=1));
+    let mut consumed: Vec<OutputId> = Vec::new();
+    for node in &mut plan.sinks {
+        node.print = dice.within(0..=2);
+        if dice.chance(30) {
+            node.limits.events_max = dice.pick(&[1, 7, 10_000]);
+        }
+        consumed.extend(node.inputs.iter().cloned());
+    }
+    plan.transforms.iter().for_each(|node| consumed.extend(node.inputs.iter().cloned()));
+    consumed.sort();
+    consumed.dedup();
+    consumed.retain(|_| dice.chance(30));
+    let between = |of: &OutputId| format!("p-{}-{}", of.component, of.port.as_deref().unwrap_or("main"));
+    let inputs = plan.sinks.iter_mut().map(|node| &mut node.inputs);
+    for inputs in inputs.chain(plan.transforms.iter_mut().map(|node| &mut node.inputs)) {
+        for input in inputs.iter_mut().filter(|input| consumed.contains(input)) {
+            *input = output(&between(input), "");
+        }
+    }
+    let limits = Limits { events_max: 10_000, kib_max: QUEUE_KIB_MAX, when_full: WhenFull::Block };
+    for of in consumed {
+        let config: Box<dyn TransformConfig> = Box::new(Way::Pass);
+        plan.transforms.push(node(between(&of), vec![of], limits, config));
+    }
+    plan
+}
+
 fn node<C: ?Sized>(id: String, inputs: Vec<OutputId>, limits: Limits, config: Box<C>) -> Node<C> {
-    Node { id, kind: "simulated", inputs, limits, disk: None, config }
+    Node { id, kind: "simulated", inputs, limits, disk: None, print: 0, files: Vec::new(), config }
 }
 
 /// One to three of `outputs`.
