@@ -81,6 +81,7 @@ pub fn open(
         encoder,
         told: 0,
         heard: clock::monotonic(),
+        looked: clock::monotonic(),
         is_over: false,
         _place: place,
     };
@@ -208,6 +209,8 @@ struct Flow {
     told: u64,
     /// When it was sent something last.
     heard: Instant,
+    /// When it was looked whether it may go on.
+    looked: Instant,
     is_over: bool,
     _place: Place,
 }
@@ -221,7 +224,7 @@ impl Flow {
                 biased;
                 event = self.tap.next() => match event {
                     Some(event) => self.write_all(event, &mut out),
-                    None => self.end("the component has ended or was changed", &mut out),
+                    None => self.end("the component has ended", &mut out),
                 },
                 () = sleep(LOOK_EVERY) => self.look(&mut out),
             }
@@ -246,7 +249,10 @@ impl Flow {
             }
             next = if out.len() < CHUNK_BYTES { self.tap.next_now() } else { None };
         }
-        self.tell_of_skipped(out);
+        // Where events never end, nothing else would be looked at.
+        if clock::monotonic().duration_since(self.looked) >= LOOK_EVERY {
+            self.look(out);
+        }
     }
 
     fn write(&self, event: &Event, out: &mut Vec<u8>) {
@@ -260,12 +266,15 @@ impl Flow {
     }
 
     fn look(&mut self, out: &mut Vec<u8>) {
+        self.looked = clock::monotonic();
         self.tell_of_skipped(out);
         if self.status.is_stopping() {
             self.end("it is stopping", out);
         } else if self.status.tap() == TapPolicy::Off {
             self.end("another config shows events to nobody", out);
-        } else if out.is_empty() && clock::monotonic().duration_since(self.heard) >= QUIET_MAX {
+        } else if self.status.find(&self.wanted.output).is_none() {
+            self.end("another config has no such component or port", out);
+        } else if out.is_empty() && self.looked.duration_since(self.heard) >= QUIET_MAX {
             out.push(b'\n');
         }
     }

@@ -220,6 +220,35 @@ fn there_are_sixteen_taps_and_one_that_is_gone_makes_room() {
 }
 
 #[test]
+fn another_config_ends_what_it_does_not_have_or_does_not_show() {
+    let (address, dir) = (free_address(), TempDir::new());
+    let api = |tap: &str| format!("[api]\naddress = \"{address}\"\ntap = \"{tap}\"\n");
+    let without = "[sources.livebook]\ntype = \"stdin\"\n\
+                   [sinks.out]\ntype = \"blackhole\"\ninputs = [\"livebook\"]\n";
+    let config = dir.path().join("evaltrail.toml");
+    let reload = |live: &Live, text: String, said: &str| {
+        std::fs::write(&config, text).unwrap();
+        live.signal("HUP");
+        live.says(said);
+    };
+    std::fs::write(&config, api("loopback") + CONFIG).unwrap();
+    let mut live = Run::new(&["-c", config.to_str().unwrap()]).live();
+    live.says("API: ");
+    let (gone, mut stays) = (tap(address, &["parse"]), tap(address, &["livebook"]));
+    reload(&live, api("loopback") + without, "removed=\"modes parse\"");
+    let (status, said) = gone.wait(TIMEOUT);
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert!(said.contains("another config has no such component"), "{said}");
+    live.write(other_json(1).as_bytes());
+    stays.event(TIMEOUT);
+    reload(&live, api("off") + without, "nothing has changed");
+    let said = stays.wait(TIMEOUT).1;
+    assert!(said.contains("another config shows events to nobody"), "{said}");
+    assert_eq!(no_tap(address, &["livebook"]).0, Some(1));
+    stop(live);
+}
+
+#[test]
 fn validate_warns_where_everybody_is_let_in() {
     let run = |api: &str| {
         let config = format!("[api]\n{api}\n{CONFIG}");
