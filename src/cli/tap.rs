@@ -13,6 +13,9 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// No event is so long.
+const LINE_BYTES_MAX: usize = 256 * 1024 * 1024;
+
 /// How a tap came to its end.
 enum End {
     /// As was asked for.
@@ -112,6 +115,9 @@ impl Lines {
     async fn copy(&mut self, mut answer: Answer) -> End {
         loop {
             let out = match answer.next().await {
+                Ok(Some(_)) if self.rest.len() > LINE_BYTES_MAX => {
+                    return End::Said("what comes is no event".to_owned());
+                }
                 Ok(Some(bytes)) => self.take(&bytes),
                 Ok(None) | Err(_) if self.said.as_deref() == Some("") => return End::Quiet,
                 Ok(None) | Err(_) => {

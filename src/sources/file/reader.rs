@@ -7,12 +7,13 @@ use super::checkpoints::{Checkpoint, Earlier, Store};
 use super::discover::{Found, Patterns};
 use super::input::{Input, Place, Trouble};
 use super::tail::{End, Tools};
+use super::trouble::{TROUBLE_WAIT, Troubles};
 use super::watched::{Phase, Watched};
 use super::{FileSource, Piece, Stop};
 use crate::codec::framing::Buffers;
 use crate::codec::sieve::Sieve;
 use crate::codec::{FaultKind, Settings};
-use crate::delivery::{Meter, SourceContext, Trouble as Failing, Wanted, clock};
+use crate::delivery::{Meter, SourceContext, Wanted, clock};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,8 +27,6 @@ use tokio::sync::mpsc::error::TrySendError;
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 /// How long a checkpoint outlives its file: rotation may bring the file back under another name.
 const GONE_KEPT_MS: u64 = 60_000;
-/// A file that can't be read is tried again after this long.
-const TROUBLE_WAIT: Duration = Duration::from_secs(1);
 /// A packed file that ends too early is taken for broken once it has not grown for this long.
 const UNFINISHED_MAX: Duration = Duration::from_secs(10);
 /// A file that waits until another may be closed is tried again after this long.
@@ -66,10 +65,7 @@ pub struct Reader {
     runtime: Handle,
     stop: Arc<Stop>,
     pub(super) meter: Arc<Meter>,
-    /// Held for as long as a folder can't be looked into.
-    pub(super) looking: Option<Failing>,
-    /// Held for as long as checkpoints can't be written.
-    saving: Option<Failing>,
+    pub(super) troubles: Troubles,
     wanted: Wanted,
 }
 
@@ -109,8 +105,7 @@ impl Reader {
             runtime: Handle::current(),
             stop,
             meter: Arc::clone(&cx.meter),
-            looking: None,
-            saving: None,
+            troubles: Troubles::default(),
             wanted: cx.wanted.clone(),
         }
     }
@@ -340,27 +335,6 @@ impl Reader {
         Ok(true)
     }
 
-    /// A file can't be read: the source can't do its work until it can.
-    fn cant_read(&mut self, key: u64, what: String) {
-        if let Some(file) = self.files.get_mut(&key).filter(|_| !self.once) {
-            go_on(&mut file.failing, &self.meter, &what);
-        }
-        self.try_later(key, what);
-    }
-
-    /// Says what fails, once for each reason, and tries again later; a run with `--once` has no later.
-    fn try_later(&mut self, key: u64, what: String) {
-        let Some(file) = self.files.get_mut(&key) else { return };
-        file.due = Some(clock::monotonic() + TROUBLE_WAIT);
-        if self.once {
-            (file.phase, file.due) = (Phase::Done, None);
-            self.failures.push(what);
-        } else if file.trouble != what {
-            tracing::warn!(source = self.id, "{what}; it is tried again");
-            file.trouble = what;
-        }
-    }
-
     /// Whether one more file may be opened. Where too many are open, one that waits for news is closed.
     fn make_room(&mut self) -> Result<bool, Stopped> {
         let now = clock::monotonic();
@@ -459,12 +433,10 @@ impl Reader {
 
     fn try_save(&mut self) {
         self.next_save = clock::monotonic() + SAVE_EVERY;
-        match self.save() {
-            Ok(()) => self.saving = None,
-            Err(e) => {
-                tracing::warn!(source = self.id, "can't write checkpoints: {e}; it is tried again");
-                go_on(&mut self.saving, &self.meter, &format!("can't write checkpoints: {e}"));
-            }
+        let saved = self.save();
+        self.troubles.save(&self.meter, &saved);
+        if let Err(e) = saved {
+            tracing::warn!(source = self.id, "can't write checkpoints: {e}; it is tried again");
         }
     }
 
@@ -479,13 +451,5 @@ impl Reader {
         let watched = self.files.values_mut().filter_map(Watched::checkpoint);
         let all = watched.chain(self.unclaimed.iter().cloned()).collect();
         self.store.save(all)
-    }
-}
-
-/// Something fails, for the first time or again.
-pub(super) fn go_on(failing: &mut Option<Failing>, meter: &Arc<Meter>, why: &str) {
-    match failing {
-        Some(failing) => failing.go_on(why),
-        None => *failing = Some(meter.trouble(why)),
     }
 }

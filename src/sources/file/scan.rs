@@ -9,7 +9,7 @@ use super::checkpoints::Checkpoint;
 use super::discover::{Found, stem};
 use super::input::{Input, Place};
 use super::mark::Mark;
-use super::reader::{Reader, Stopped, go_on};
+use super::reader::{Reader, Stopped};
 use super::tail::fits;
 use super::watched::{Phase, Watched};
 use crate::codec::framing::Parked;
@@ -36,10 +36,7 @@ impl Reader {
             }
             failed = Some(format!("can't look into a folder: {e}"));
         });
-        match failed.filter(|_| !self.once) {
-            Some(why) => go_on(&mut self.looking, &self.meter, &why),
-            None => self.looking = None,
-        }
+        self.troubles.look(&self.meter, failed.as_deref().filter(|_| !self.once));
         if found.is_empty() && self.is_first_scan {
             let patterns = self.options.include.join(", ");
             tracing::warn!(source = self.id, "no file matches {patterns}");
