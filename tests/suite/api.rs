@@ -28,7 +28,7 @@ fn answer(mut stream: TcpStream, method: &str, path: &str, headers: &str) -> (u1
     write!(stream, "{method} {path} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer}"));
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     (status, head.to_owned(), body.to_owned())
 }
@@ -194,8 +194,10 @@ fn a_file_source_that_cant_keep_its_checkpoints_is_not_ready() {
     );
     let mut live = start(address, &config);
     turns(address, None);
+    // Between two times that it is written, the new file is not there.
     let new = dir.path().join("data/in/checkpoints.new.json");
-    std::fs::create_dir_all(&new).unwrap();
+    assert!(until(TIMEOUT, || dir.path().join("data/in/checkpoints.json").exists()));
+    assert!(until(TIMEOUT, || std::fs::create_dir(&new).is_ok()));
     dir.write("a.log", "one\n");
     turns(address, Some(("in", "can't write checkpoints")));
     std::fs::remove_dir(&new).unwrap();
@@ -247,16 +249,22 @@ fn a_server_that_cant_accept_connections_is_not_ready() {
     );
     let limit = ["-c", "ulimit -n 64; exec \"$0\" \"$@\"", PROGRAM];
     let mut live = start_run(address, Run::of("bash").arg_all(&limit), &config);
+    let open = |live: &Live| std::fs::read_dir(format!("/proc/{}/fd", live.pid())).unwrap().count();
     let reddens = until(TIMEOUT, || {
-        // Asking takes a descriptor too, and a connection that asks nothing is closed after a while.
-        let asking = TcpStream::connect(address).unwrap();
-        let before = live.stderr().len();
+        // Asking takes a descriptor too, so whoever is to ask comes first.
+        let before = open(&live);
+        let asking: Vec<TcpStream> = (0..8).map(|_| TcpStream::connect(address).unwrap()).collect();
+        if !until(Duration::from_secs(2), || open(&live) >= before + asking.len()) {
+            return false;
+        }
         let flood: Vec<TcpStream> = (0..64).map(|_| TcpStream::connect(web).unwrap()).collect();
-        let told = |live: &Live| live.stderr()[before..].contains("can't accept a connection");
-        until(Duration::from_secs(2), || told(&live));
-        let (status, _, body) = answer(asking, "GET", "/ready", "Host: x\r\n");
+        until(Duration::from_secs(2), || open(&live) >= 64);
+        let is_red = asking.into_iter().any(|stream| {
+            let (status, _, body) = answer(stream, "GET", "/ready", "Host: x\r\n");
+            status == 503 && body.contains("can't accept a connection: Too many open files")
+        });
         drop(flood);
-        status == 503 && body.contains("can't accept a connection: Too many open files")
+        is_red
     });
     assert!(reddens, "{}", live.stderr());
     turns(address, None);
