@@ -73,6 +73,7 @@ fn every_metric_and_label_in_the_dashboard_and_the_alerts_is_there() {
     let real = real();
     let dashboard: Value = serde_json::from_str(&read("grafana-dashboard.json")).unwrap();
     let mut found = Vec::new();
+    let name = Regex::new(r"\bevaltrail_\w+").unwrap();
     let (mut ids, mut asked) = (BTreeSet::new(), BTreeSet::new());
     for panel in dashboard["panels"].as_array().unwrap() {
         assert!(ids.insert(panel["id"].as_u64().unwrap()), "two panels have one id: {panel}");
@@ -81,9 +82,7 @@ fn every_metric_and_label_in_the_dashboard_and_the_alerts_is_there() {
         assert!(is_row || (!targets.is_empty() && panel["description"].is_string()), "{panel}");
         for target in targets {
             let expr = target["expr"].as_str().unwrap();
-            asked.extend(
-                Regex::new(r"\bevaltrail_\w+").unwrap().find_iter(expr).map(|one| one.as_str().to_owned()),
-            );
+            asked.extend(name.find_iter(expr).map(|one| one.as_str().to_owned()));
             found.extend(wrong(&format!("{expr} {}", target["legendFormat"].as_str().unwrap()), &real));
             assert_eq!(target["datasource"]["uid"], "${datasource}");
         }
