@@ -132,6 +132,8 @@ fn now(samples: &mut Samples<'_, '_>, all: &[(&Watched, Totals)]) -> fmt::Result
     let of_kind = |kind| all.iter().filter(move |(one, _)| one.kind == kind);
     let healthy = of_kind("sink").map(|(one, _)| (labels(one), i64::from(one.trouble().is_none())));
     samples.gauges("sink_healthy", "Whether a sink can deliver", healthy)?;
+    let healthy = of_kind("source").map(|(one, _)| (labels(one), i64::from(one.trouble().is_none())));
+    samples.gauges("source_healthy", "Whether a source can read", healthy)?;
     let buffered = || of_kind("sink").filter_map(|(one, totals)| Some((*one, totals, one.buffer_max_bytes?)));
     let events = buffered().map(|(one, totals, _)| (labels(one), whole(totals.events_buffered)));
     samples.gauges("buffer_events", "Events in a buffer on disk", events)?;

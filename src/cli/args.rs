@@ -2,7 +2,9 @@
 
 use super::vrl::VrlArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What `--help` says in front of the options.
 const ABOUT: &str = "\
@@ -42,6 +44,10 @@ pub enum Command {
     Explain(ConfigArgs),
     /// Draws a pipeline: who feeds whom, ports included
     Graph(GraphArgs),
+    /// Shows how a running pipeline goes: events a second, drops, lags, buffers, trouble
+    Top(TopArgs),
+    /// Shows a live sample of the events at a component of a running pipeline
+    Tap(TapArgs),
     /// Prints what a shell needs to complete the words of a command line
     Completions {
         /// Which shell
@@ -106,6 +112,59 @@ pub struct ConfigArgs {
     /// Config to read: a file, a folder of `*.toml`, or `-` for standard input; several are merged
     #[arg(short, long = "config", value_name = "FILE|DIR|-")]
     pub config: Vec<PathBuf>,
+}
+
+/// Which running pipeline is asked.
+#[derive(Debug, Args)]
+pub struct ApiArgs {
+    /// Where its API is; else where the config says, or 127.0.0.1:8686
+    #[arg(long, value_name = "HOST:PORT")]
+    pub address: Option<String>,
+    /// Where the config comes from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// Options of `top`.
+#[derive(Debug, Args)]
+pub struct TopArgs {
+    /// Which pipeline.
+    #[command(flatten)]
+    pub api: ApiArgs,
+    /// Time between two looks, in seconds, 0.1 to 3600
+    #[arg(long, default_value = "1", value_name = "SECS", value_parser = interval)]
+    pub interval: Duration,
+    /// Look twice, print one table and end, as where standard output is no terminal
+    #[arg(long)]
+    pub once: bool,
+}
+
+/// Options of `tap`.
+#[derive(Debug, Args)]
+pub struct TapArgs {
+    /// A component (what leaves it; of a sink, what it takes in), or a port (`livebook.faults`, `siem.rejected`)
+    #[arg(value_name = "ID")]
+    pub output: String,
+    /// Which pipeline.
+    #[command(flatten)]
+    pub api: ApiArgs,
+    /// End after so many events
+    #[arg(long, value_name = "N")]
+    pub limit: Option<NonZeroU64>,
+    /// Show them for people: time, users, mode, and the code as written
+    #[arg(long)]
+    pub pretty: bool,
+    /// Add where each was read, and why it was rejected, as its member `%`
+    #[arg(long, conflicts_with = "pretty")]
+    pub origin: bool,
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let secs: f64 = text.parse().map_err(|_| "it is no number of seconds".to_owned())?;
+    match (0.1..=3600.0).contains(&secs) {
+        true => Ok(Duration::from_secs_f64(secs)),
+        false => Err("it has to be from 0.1 to 3600 seconds".to_owned()),
+    }
 }
 
 /// Options of `run`.

@@ -3,6 +3,7 @@
 mod args;
 mod attend;
 mod buffer;
+mod client;
 mod describe;
 mod explain;
 mod graph;
@@ -14,7 +15,9 @@ pub mod render;
 mod replay;
 mod run;
 mod summary;
+mod tap;
 mod test;
+mod top;
 mod vrl;
 
 use args::{Cli, Command, Preset};
@@ -68,6 +71,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Explain(args)) => explain::run(args),
         Some(Command::Graph(args)) => graph::run(&args),
+        Some(Command::Top(args)) => top::run(&args),
+        Some(Command::Tap(args)) => tap::run(&args),
         Some(Command::Completions { shell }) => graph::completions(shell),
         Some(Command::Man) => graph::man(),
         Some(Command::List) => print(&list()),

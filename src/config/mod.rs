@@ -9,6 +9,7 @@
 //! part of the config (rules of `redact`, programs of `remap`); nothing is printed; the value of an
 //! environment variable is never part of a diagnostic, nor of the `Debug` text of anything in here.
 
+mod api;
 mod buffer;
 mod component;
 mod de;
@@ -33,6 +34,7 @@ mod unit;
 mod unredacted;
 mod written;
 
+pub use api::{API_ADDRESS, api_address};
 pub use diagnostic::{Diagnostic, Place, Severity, Source};
 pub use environment::Environment;
 pub use files::read;
@@ -40,14 +42,13 @@ pub use registry::{BUILTIN, Entry, Registry, SINKS, SOURCES, TRANSFORMS, sink, s
 pub use secret::{is_secret_key, is_slip, is_strategy};
 pub use unit::{Flaw, Shown, Tests};
 
-use crate::net::Address;
 use crate::topology::{Node, Plan};
+use api::Api;
 use component::{Component, Options, Reader, Role};
 use fault::Fault;
 use graph::{Graph, Scope};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -56,8 +57,8 @@ use tree::Item;
 /// How long a shutdown may take where the config does not say.
 const SHUTDOWN_TIMEOUT_SECS_DEFAULT: u32 = 60;
 
-/// Where `[api]` listens unless it says otherwise.
-const API_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8686);
+/// The sections that are made of components, and the tests.
+const SECTIONS: [&str; 4] = ["sources", "transforms", "sinks", unit::SECTION];
 
 /// A config without errors.
 pub struct Loaded {
@@ -199,19 +200,6 @@ struct Top {
     api: Option<Api>,
 }
 
-/// The options of `[api]`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Api {
-    address: Address,
-}
-
-impl Default for Api {
-    fn default() -> Api {
-        Api { address: Address(API_ADDRESS) }
-    }
-}
-
 /// What the files declare.
 #[derive(Default)]
 struct Collected {
@@ -229,8 +217,7 @@ struct Collected {
 
 impl Collected {
     fn file(&mut self, file: usize, text: &str, root: Item, registry: &Registry<'_>, purpose: Purpose) {
-        let mut sections = Role::ALL.map(|(name, _)| name).to_vec();
-        sections.push(unit::SECTION);
+        let sections = SECTIONS;
         let (components, top) = root.split(&sections);
         if matches!(purpose, Purpose::Validate | Purpose::Test) {
             self.secrets.extend(unit::secrets(&components));
@@ -277,6 +264,9 @@ impl Collected {
         };
         let read = options::read(top, owner, make, &mut self.diagnostics);
         let read = read.unwrap_or_default();
+        if let Some(api) = &read.api {
+            api::check(api, top.get("api").map(|entry| &entry.item), file, &mut self.diagnostics);
+        }
         self.top.data_dir = self.top.data_dir.take().or(read.data_dir);
         self.top.api = self.top.api.take().or(read.api);
         self.top.shutdown_timeout_secs = self.top.shutdown_timeout_secs.or(read.shutdown_timeout_secs);
@@ -337,7 +327,8 @@ fn plan(components: Vec<Component>, inputs: Vec<Vec<crate::topology::OutputId>>,
         sinks: Vec::new(),
         shutdown_timeout: Duration::from_secs(shutdown_secs.into()),
         data_dir: top.data_dir,
-        api: top.api.map(|api| api.address.0),
+        api: top.api.as_ref().map(|api| api.address.0),
+        tap: top.api.map(|api| api.tap).unwrap_or_default(),
     };
     for (component, inputs) in components.into_iter().zip(inputs) {
         let Component { id, limits, disk, options, print, files, .. } = component;

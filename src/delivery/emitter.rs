@@ -7,6 +7,9 @@ use crate::event::{Acks, Batch, Event, Share, Verdict};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
+/// The port that what can't be decoded leaves by.
+pub const FAULTS: &str = "faults";
+
 /// What a source sends at once: one acknowledgement covers all of it.
 #[derive(Debug, Default)]
 pub struct Emission {
@@ -81,12 +84,14 @@ impl Emitter {
             return fan_out(&to.main, batch).await;
         }
         self.meter.count_out(events.len() as u64);
+        self.meter.show(Some(FAULTS), &faults);
         if to.faults.is_empty() {
             self.meter.count_dropped("fault", faults.len() as u64);
         } else {
             self.meter.count_out(faults.len() as u64);
             fan_out(&to.faults, Batch::new(faults, now_ms, Acks::of(share.clone()))).await;
         }
+        self.meter.show(None, &events);
         fan_out(&to.main, Batch::new(events, now_ms, Acks::of(share))).await;
     }
 }

@@ -1,8 +1,9 @@
 //! Counters of one component. At rest, `events_in = events_out + dropped + rejected` holds for each; for a
 //! sink with a buffer on disk, what it holds stands on the right side too.
 
+use super::tap::{Tap, Taps};
 use super::trouble::Failing;
-use crate::event::{Drops, Hits, Reason, Verdict};
+use crate::event::{Drops, Event, Hits, Reason, Refusal, Verdict};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,30 +31,35 @@ pub struct Meter {
     failing: Mutex<BTreeMap<&'static str, Failing>>,
     files_bytes: AtomicU64,
     files_left_bytes: AtomicU64,
+    taps: Arc<Taps>,
 }
 
-/// What is under way and fails.
+/// What is under way and fails: why, by the order in which it began.
 #[derive(Debug, Default)]
 struct Troubles {
-    count: u32,
-    /// What was said last.
-    why: String,
+    next: u64,
+    open: BTreeMap<u64, String>,
 }
 
-/// Something that fails and is tried again: until this is dropped, the component can't deliver.
+/// Something that fails and is tried again: until this is dropped, the component can't do its work.
 #[derive(Debug)]
-pub struct Trouble(Arc<Meter>);
+pub struct Trouble {
+    meter: Arc<Meter>,
+    number: u64,
+}
 
 impl Drop for Trouble {
     fn drop(&mut self) {
-        self.0.troubles().count -= 1;
+        self.meter.troubles().open.remove(&self.number);
     }
 }
 
 impl Trouble {
     /// It has failed again.
     pub fn go_on(&self, why: &str) {
-        why.clone_into(&mut self.0.troubles().why);
+        if let Some(said) = self.meter.troubles().open.get_mut(&self.number) {
+            why.clone_into(said);
+        }
     }
 }
 
@@ -139,16 +145,36 @@ impl Meter {
     /// Something has failed and is tried again, until what comes back is dropped.
     pub fn trouble(self: &Arc<Meter>, why: &str) -> Trouble {
         let mut troubles = self.troubles();
-        troubles.count += 1;
-        why.clone_into(&mut troubles.why);
+        let number = troubles.next;
+        troubles.next += 1;
+        troubles.open.insert(number, why.to_owned());
         drop(troubles);
-        Trouble(Arc::clone(self))
+        Trouble { meter: Arc::clone(self), number }
     }
 
-    /// Why the component can't deliver; none where it can.
+    /// Why the component can't do its work, by what failed last; none where it can.
     pub fn trouble_now(&self) -> Option<String> {
         let troubles = self.troubles();
-        (troubles.count > 0).then(|| troubles.why.clone())
+        let (_, last) = troubles.open.last_key_value()?;
+        match troubles.open.len() {
+            1 => Some(last.clone()),
+            count => Some(format!("{last}; and {} more", count - 1)),
+        }
+    }
+
+    /// Shows events that leave by the main output, or by `port`, to whoever has a tap there; of a sink, what it takes in.
+    pub fn show(&self, port: Option<&str>, events: &[Event]) {
+        self.taps.show(port, events);
+    }
+
+    /// Shows events that a sink has rejected to whoever has a tap at `port`.
+    pub fn show_refused(&self, port: &str, events: &[Event], refusal: &Refusal) {
+        self.taps.show_refused(port, events, refusal);
+    }
+
+    /// A tap at the main output, or at `port`.
+    pub fn tap(&self, port: Option<&str>) -> Tap {
+        self.taps.listen(port)
     }
 
     /// What has failed and not worked since, by the kind of work.

@@ -21,12 +21,13 @@ mod requests;
 mod retry;
 mod shutdown;
 mod sink;
+mod tap;
 mod trouble;
 
 pub use dead_letters::{DeadLetters, TakeError, Taken, read_letter};
 pub use door::Door;
 pub use drive::{Ended, SinkContext, SinkTask, Work};
-pub use emitter::{Emission, Emitter, Receipt};
+pub use emitter::{Emission, Emitter, FAULTS, Receipt};
 pub use intake::{Intake, Told};
 pub use ledger::{Ledger, Noted};
 pub use meter::{Meter, Totals, Trouble};
@@ -38,6 +39,7 @@ pub use requests::{Failure, Policy, Request, RequestSink, SendError};
 pub use retry::Backoff;
 pub use shutdown::{Shutdown, ShutdownTrigger};
 pub use sink::{Sink, WriteError};
+pub use tap::Tap;
 pub use trouble::{Failing, Lasting};
 
 use std::future::Future;

@@ -91,6 +91,7 @@ impl Inlet {
     pub async fn send(&self, batch: Batch) {
         if !batch.replayed {
             self.meter.count_in(batch.events.len() as u64);
+            self.meter.show(None, &batch.events);
         } else if !self.takes_replayed {
             return batch.resolve(Verdict::Delivered);
         }

@@ -66,7 +66,7 @@ impl Rejects {
 }
 
 /// The event, which says why it was rejected.
-fn marked(event: &Event, refusal: &Refusal) -> Event {
+pub(super) fn marked(event: &Event, refusal: &Refusal) -> Event {
     let mut event = event.clone();
     let origin = event.origin();
     let mut stream = origin.stream().clone();

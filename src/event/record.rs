@@ -440,6 +440,14 @@ impl Event {
         self.origin = origin;
     }
 
+    /// A copy that shares no buffer with others, and so keeps none in memory; without what programs have put into `%`.
+    pub fn alone(&self) -> Event {
+        let (text, extra) = (Bytes::copy_from_slice(&self.text), self.extra.clone());
+        let (top, metadata, origin) = (self.top.clone(), self.metadata.clone(), self.origin.clone());
+        let Event { present, metadata_at, is_raw, .. } = *self;
+        Event { text, extra, top, metadata, present, metadata_at, is_raw, origin, hidden: None }
+    }
+
     /// Bytes that this event holds on to, for limits on memory.
     pub fn size_bytes(&self) -> usize {
         let hidden = self.hidden.as_ref().map_or(0, |hidden| hidden.size_bytes());

@@ -5,6 +5,8 @@ pub mod file;
 pub mod http_server;
 pub mod stdin;
 
+pub use crate::delivery::FAULTS;
+
 use crate::delivery::{BoxFuture, Door, SourceContext};
 use crate::event::Invalid;
 use std::future::Future;
@@ -56,6 +58,3 @@ pub trait SourceConfig: Send + Sync {
         vec![FAULTS.to_owned()]
     }
 }
-
-/// The port that what can't be decoded leaves by.
-pub const FAULTS: &str = "faults";

@@ -18,7 +18,7 @@ const EVENTS_MAX: u32 = 10_000;
 /// Makes `plan` read what `source` gives, in the place of all its sources, and write by `sink` what its policies decide
 /// and why. None where it has no policy.
 pub fn explaining(plan: Plan, source: Box<dyn SourceConfig>, sink: Box<dyn SinkConfig>) -> Option<Plan> {
-    let Plan { transforms, shutdown_timeout, data_dir, .. } = plan;
+    let Plan { transforms, shutdown_timeout, data_dir, tap, .. } = plan;
     let limits = Limits { events_max: EVENTS_MAX, kib_max: QUEUE_KIB_MAX, when_full: WhenFull::Block };
     let policies: Vec<String> = transforms
         .iter()
@@ -114,7 +114,15 @@ pub fn explaining(plan: Plan, source: Box<dyn SourceConfig>, sink: Box<dyn SinkC
         files: Vec::new(),
         config: sink,
     };
-    Some(Plan { sources: vec![source], transforms, sinks: vec![sink], shutdown_timeout, data_dir, api: None })
+    Some(Plan {
+        sources: vec![source],
+        transforms,
+        sinks: vec![sink],
+        shutdown_timeout,
+        data_dir,
+        api: None,
+        tap,
+    })
 }
 
 fn output(component: &str) -> OutputId {

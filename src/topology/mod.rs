@@ -4,6 +4,7 @@ mod drawing;
 mod explain;
 mod flow;
 mod jobs;
+mod near;
 mod plan;
 mod reload;
 mod replay;
@@ -16,7 +17,8 @@ mod wire;
 
 pub use drawing::{Drawing, draw};
 pub use explain::explaining;
-pub use plan::{Node, OutputId, Plan, QUEUE_KIB_MAX};
+pub use near::{nearest, slips};
+pub use plan::{Node, OutputId, Plan, QUEUE_KIB_MAX, TapPolicy};
 pub use reload::Changes;
 pub use replay::{ReplayError, Replayed, replay};
 pub use run::{Outcome, Pipeline, Reload, Reloaded};

@@ -5,6 +5,8 @@ use crate::delivery::buffer::Settings;
 use crate::sinks::SinkConfig;
 use crate::sources::SourceConfig;
 use crate::transforms::TransformConfig;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -64,6 +66,21 @@ pub struct Plan {
     pub data_dir: Option<PathBuf>,
     /// Where to tell how it goes, by HTTP; none where nobody may ask.
     pub api: Option<SocketAddr>,
+    /// Who may see events there.
+    pub tap: TapPolicy,
+}
+
+/// Who may see a sample of the events by the API: they hold code, and in front of a `redact` secrets too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TapPolicy {
+    /// Who connects from a loopback address of this machine.
+    #[default]
+    Loopback,
+    /// Everybody who can connect.
+    Everyone,
+    /// Nobody.
+    Off,
 }
 
 /// Where checkpoints are kept unless `data_dir` says otherwise.

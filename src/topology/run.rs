@@ -225,6 +225,7 @@ impl Pipeline {
             return Err(why);
         }
         if changes.is_empty() {
+            self.status.show(&plan, &self.meters);
             return Ok((changes, None));
         }
         let mut doors = BTreeMap::new();

@@ -205,6 +205,7 @@ impl Stage {
         let ends = self.ports.iter().filter(|_| batch.last).map(|(port, _)| (port.clone(), Vec::new()));
         for (name, events) in ends.chain(ports.take()) {
             let count = events.len() as u64;
+            self.meter.show(Some(&name), &events);
             let targets = self.ports.iter().find(|(port, _)| *port == name).map(|(_, targets)| targets);
             match targets.filter(|targets| !targets.is_empty()) {
                 None => self.meter.count_dropped("port_unwired", count),
@@ -217,6 +218,7 @@ impl Stage {
             }
         }
         self.meter.count_out(batch.events.len() as u64);
+        self.meter.show(None, &batch.events);
         pass_on(&self.main, batch, todo).await;
     }
 }

@@ -1,7 +1,7 @@
 //! What can be seen of a running pipeline from outside.
 
-use super::plan::Plan;
-use crate::delivery::{Meter, Totals, clock};
+use super::plan::{OutputId, Plan, TapPolicy};
+use crate::delivery::{Meter, Tap, Totals, clock};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +17,10 @@ pub struct Watched {
     pub component_type: &'static str,
     /// Size of its buffer on disk at most, in bytes, where it has one.
     pub buffer_max_bytes: Option<u64>,
+    /// Whether anything passes it besides what leaves by its ports: only a `route` has nothing that does.
+    pub has_main_output: bool,
+    /// The names of its ports.
+    pub ports: Vec<String>,
     meter: Arc<Meter>,
 }
 
@@ -31,9 +35,19 @@ impl Watched {
         self.meter.files()
     }
 
-    /// Why it can't deliver; none where it can.
+    /// Why it can't do its work; none where it can.
     pub fn trouble(&self) -> Option<String> {
         self.meter.trouble_now()
+    }
+
+    /// Whether there is such an output: the main one, or a port.
+    pub fn has(&self, port: Option<&str>) -> bool {
+        port.map_or(self.has_main_output, |port| self.ports.iter().any(|known| known == port))
+    }
+
+    /// Shows from now on what leaves by its main output, or by `port`; of a sink, what it takes in.
+    pub fn tap(&self, port: Option<&str>) -> Tap {
+        self.meter.tap(port)
     }
 }
 
@@ -44,33 +58,74 @@ pub struct Status {
     components: Mutex<Arc<[Watched]>>,
     /// When it was started, in milliseconds since 1970.
     pub started_ms: u64,
+    tap: Mutex<TapPolicy>,
     is_stopping: AtomicBool,
 }
 
 impl Status {
     /// Of a pipeline that is being started.
     pub fn new() -> Status {
-        let components = Mutex::new(Arc::default());
-        Status { components, started_ms: clock::now_ms(), is_stopping: AtomicBool::new(false) }
+        let (components, tap) = (Mutex::new(Arc::default()), Mutex::default());
+        Status { components, started_ms: clock::now_ms(), tap, is_stopping: AtomicBool::new(false) }
     }
 
     /// Shows the components of `plan`, which count by `meters`.
     pub fn show(&self, plan: &Plan, meters: &BTreeMap<String, Arc<Meter>>) {
-        let watched = |id: &str, kind, component_type, buffer_max_bytes| {
+        let watched = |id: &str, kind, component_type| {
             let meter = meters.get(id).map(Arc::clone).unwrap_or_default();
-            Watched { id: id.to_owned(), kind, component_type, buffer_max_bytes, meter }
+            let (has_main_output, ports) = (true, Vec::new());
+            let id = id.to_owned();
+            Watched { id, kind, component_type, buffer_max_bytes: None, has_main_output, ports, meter }
         };
-        let sources = plan.sources.iter().map(|node| watched(&node.id, "source", node.kind, None));
-        let transforms = plan.transforms.iter().map(|node| watched(&node.id, "transform", node.kind, None));
-        let max = |disk: Option<crate::delivery::buffer::Settings>| disk.map(|disk| disk.max_size_bytes);
-        let sinks = plan.sinks.iter().map(|node| watched(&node.id, "sink", node.kind, max(node.disk)));
+        let sources = plan
+            .sources
+            .iter()
+            .map(|node| Watched { ports: node.config.ports(), ..watched(&node.id, "source", node.kind) });
+        let transforms = plan.transforms.iter().map(|node| Watched {
+            has_main_output: node.config.has_main_output(),
+            ports: node.config.ports(),
+            ..watched(&node.id, "transform", node.kind)
+        });
+        let sinks = plan.sinks.iter().map(|node| Watched {
+            buffer_max_bytes: node.disk.map(|disk| disk.max_size_bytes),
+            ports: node.config.ports(),
+            ..watched(&node.id, "sink", node.kind)
+        });
         let components = sources.chain(transforms).chain(sinks).collect();
         *self.components.lock().unwrap_or_else(PoisonError::into_inner) = components;
+        *self.tap.lock().unwrap_or_else(PoisonError::into_inner) = plan.tap;
+    }
+
+    /// Who may see events.
+    pub fn tap(&self) -> TapPolicy {
+        *self.tap.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The components as they are now: a reload changes them.
     pub fn components(&self) -> Arc<[Watched]> {
         Arc::clone(&self.components.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The component that `output` names and the port, where there is such an output now.
+    pub fn find(&self, output: &str) -> Option<(Watched, Option<String>)> {
+        self.components().iter().find_map(|one| {
+            let port = match output.strip_prefix(&one.id)? {
+                "" => None,
+                rest => Some(rest.strip_prefix('.')?),
+            };
+            one.has(port).then(|| (one.clone(), port.map(str::to_owned)))
+        })
+    }
+
+    /// The names of all outputs that there are now.
+    pub fn outputs(&self) -> Vec<String> {
+        let of = |one: &Watched| {
+            let ports = one.ports.iter().map(|port| Some(port.clone()));
+            let all = [None].into_iter().filter(|_| one.has_main_output).chain(ports);
+            let names = all.map(|port| OutputId { component: one.id.clone(), port }.to_string());
+            names.collect::<Vec<String>>()
+        };
+        self.components().iter().flat_map(of).collect()
     }
 
     /// It has been told to stop.

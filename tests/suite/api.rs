@@ -1,31 +1,40 @@
 //! What a running pipeline tells of itself by HTTP, held against what was really sent.
 
-use crate::harness::{Live, Run, TIMEOUT, TempDir, until};
+use crate::harness::{Live, PROGRAM, Run, TIMEOUT, TempDir, until};
 use crate::logs::*;
 use crate::receiver::{Answer, OK, Receiver};
-use crate::tools::free_address;
+use crate::tools::{free_address, has};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Status, head and body of an answer.
-fn ask(address: SocketAddr, method: &str, path: &str) -> (u16, String, String) {
-    let mut stream = TcpStream::connect(address).unwrap();
+pub fn ask(address: SocketAddr, method: &str, path: &str) -> (u16, String, String) {
+    ask_with(address, method, path, "Host: x\r\n")
+}
+
+/// The same with these headers.
+pub fn ask_with(address: SocketAddr, method: &str, path: &str, headers: &str) -> (u16, String, String) {
+    answer(TcpStream::connect(address).unwrap(), method, path, headers)
+}
+
+fn answer(mut stream: TcpStream, method: &str, path: &str, headers: &str) -> (u16, String, String) {
     stream.set_read_timeout(Some(TIMEOUT)).unwrap();
-    write!(stream, "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    write!(stream, "{method} {path} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer}"));
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     (status, head.to_owned(), body.to_owned())
 }
 
 /// Samples by their names and labels as they are written.
-fn metrics(address: SocketAddr) -> BTreeMap<String, f64> {
+pub fn metrics(address: SocketAddr) -> BTreeMap<String, f64> {
     let (status, head, body) = ask(address, "GET", "/metrics");
     assert_eq!(status, 200);
     assert!(head.contains("application/openmetrics-text"), "{head}");
@@ -40,15 +49,20 @@ fn metrics(address: SocketAddr) -> BTreeMap<String, f64> {
 }
 
 /// The sum of a metric over the samples of one component.
-fn of(metrics: &BTreeMap<String, f64>, name: &str, id: &str) -> f64 {
+pub fn of(metrics: &BTreeMap<String, f64>, name: &str, id: &str) -> f64 {
     let is_it = |key: &&String| {
         key.starts_with(&format!("evaltrail_{name}{{")) && key.contains(&format!("component_id=\"{id}\""))
     };
     metrics.keys().filter(is_it).map(|key| metrics[key]).sum()
 }
 
-fn start(address: SocketAddr, config: &str) -> Live {
-    let live = Run::new(&[]).config(&format!("{config}\n[api]\naddress = \"{address}\"\n")).live();
+pub fn start(address: SocketAddr, config: &str) -> Live {
+    start_run(address, Run::new(&[]), config)
+}
+
+/// The same by a run of another form.
+pub fn start_run(address: SocketAddr, run: Run, config: &str) -> Live {
+    let live = run.config(&format!("{config}\n[api]\naddress = \"{address}\"\n")).live();
     live.says("API: /health, /ready and /metrics");
     live
 }
@@ -145,6 +159,116 @@ fn it_is_ready_when_every_sink_can_deliver_and_says_which_can_not() {
     assert!(until(Duration::from_secs(5), || ready().0 == 200), "{:?}", ready());
     assert_eq!(of(&metrics(address), "events_out_total", "siem"), 1.0);
     live.close_stdin();
+    assert!(until(TIMEOUT, || !live.is_running()));
+}
+
+/// Waits until the pipeline is ready, or until it is not and says `words` of `id`; the contract gives it five seconds.
+#[track_caller]
+fn turns(address: SocketAddr, trouble: Option<(&str, &str)>) {
+    let mut said = String::new();
+    let done = until(Duration::from_secs(5), || {
+        let (status, _, body) = ask(address, "GET", "/ready");
+        said = body;
+        let reasons = &serde_json::from_str::<Value>(&said).unwrap()["reasons"];
+        match trouble {
+            None => status == 200,
+            Some((id, words)) => {
+                status == 503
+                    && reasons[0]["component"] == id
+                    && reasons[0]["reason"].as_str().unwrap().contains(words)
+            }
+        }
+    });
+    assert!(done, "wanted {trouble:?}: {said}");
+    let id = trouble.map_or("in", |(id, _)| id);
+    assert_eq!(of(&metrics(address), "source_healthy", id), f64::from(u8::from(trouble.is_none())));
+}
+
+#[test]
+fn a_file_source_that_cant_keep_its_checkpoints_is_not_ready() {
+    let (address, dir) = (free_address(), TempDir::new());
+    let folder = dir.path().display();
+    let config = format!(
+        "data_dir = \"{folder}/data\"\n[sources.in]\ntype = \"file\"\ninclude = [\"{folder}/*.log\"]\n\
+         [sinks.out]\ntype = \"console\"\ninputs = [\"in\"]\n"
+    );
+    let mut live = start(address, &config);
+    turns(address, None);
+    // Between two times that it is written, the new file is not there.
+    let new = dir.path().join("data/in/checkpoints.new.json");
+    assert!(until(TIMEOUT, || dir.path().join("data/in/checkpoints.json").exists()));
+    assert!(until(TIMEOUT, || std::fs::create_dir(&new).is_ok()));
+    dir.write("a.log", "one\n");
+    turns(address, Some(("in", "can't write checkpoints")));
+    std::fs::remove_dir(&new).unwrap();
+    turns(address, None);
+    live.signal("TERM");
+    assert!(until(TIMEOUT, || !live.is_running()));
+}
+
+#[test]
+fn a_file_or_folder_that_cant_be_read_is_a_reason_until_it_can() {
+    // Root may read everything: unless it is taken from it.
+    if !has("setpriv") {
+        return;
+    }
+    let (address, dir) = (free_address(), TempDir::new());
+    let folder = dir.path().display();
+    let config = format!(
+        "data_dir = \"{folder}/data\"\n\
+         [sources.in]\ntype = \"file\"\ninclude = [\"{folder}/*.log\", \"{folder}/sub/*.log\"]\n\
+         [sinks.out]\ntype = \"console\"\ninputs = [\"in\"]\n"
+    );
+    let mode = |name: &str, mode| {
+        std::fs::set_permissions(dir.path().join(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    dir.write("a.log", "one\n");
+    dir.write("sub/b.log", "two\n");
+    mode("a.log", 0o000);
+    let run = Run::of("setpriv").arg_all(&["--bounding-set=-dac_override,-dac_read_search", PROGRAM]);
+    let mut live = start_run(address, run.env("PATH", "/usr/bin:/bin"), &config);
+    assert_eq!(live.event(TIMEOUT)["message"], "two");
+    turns(address, Some(("in", "a.log: Permission denied")));
+    mode("a.log", 0o600);
+    assert_eq!(live.event(TIMEOUT)["message"], "one");
+    turns(address, None);
+    mode("sub", 0o000);
+    turns(address, Some(("in", "can't look into a folder")));
+    mode("sub", 0o700);
+    turns(address, None);
+    live.signal("TERM");
+    assert!(until(TIMEOUT, || !live.is_running()));
+}
+
+#[test]
+fn a_server_that_cant_accept_connections_is_not_ready() {
+    let (address, web) = (free_address(), free_address());
+    let config = format!(
+        "[sources.in]\ntype = \"http_server\"\naddress = \"{web}\"\nheader_read_timeout_secs = 600\n\
+         [sinks.out]\ntype = \"console\"\ninputs = [\"in\"]\n"
+    );
+    let limit = ["-c", "ulimit -n 64; exec \"$0\" \"$@\"", PROGRAM];
+    let mut live = start_run(address, Run::of("bash").arg_all(&limit), &config);
+    let open = |live: &Live| std::fs::read_dir(format!("/proc/{}/fd", live.pid())).unwrap().count();
+    let reddens = until(TIMEOUT, || {
+        // Asking takes a descriptor too, so whoever is to ask comes first.
+        let before = open(&live);
+        let asking: Vec<TcpStream> = (0..8).map(|_| TcpStream::connect(address).unwrap()).collect();
+        if !until(Duration::from_secs(2), || open(&live) >= before + asking.len()) {
+            return false;
+        }
+        let flood: Vec<TcpStream> = (0..64).map(|_| TcpStream::connect(web).unwrap()).collect();
+        until(Duration::from_secs(2), || open(&live) >= 64);
+        let is_red = asking.into_iter().any(|stream| {
+            let (status, _, body) = answer(stream, "GET", "/ready", "Host: x\r\n");
+            status == 503 && body.contains("can't accept a connection: Too many open files")
+        });
+        drop(flood);
+        is_red
+    });
+    assert!(reddens, "{}", live.stderr());
+    turns(address, None);
+    live.signal("TERM");
     assert!(until(TIMEOUT, || !live.is_running()));
 }
 

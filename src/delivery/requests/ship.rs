@@ -4,7 +4,7 @@
 use super::parcel::Parcel;
 use super::{Failure, Policy, RequestSink, SendError};
 use crate::delivery::meter::Meter;
-use crate::delivery::rejects::Rejects;
+use crate::delivery::rejects::{REJECTED, Rejects};
 use crate::delivery::retry::Backoff;
 use crate::delivery::trouble::{Attempt, DELIVERING};
 use crate::delivery::{Queued, Shutdown};
@@ -132,6 +132,7 @@ impl Shipper {
             status: failure.status,
             answer: if failure.answer.is_empty() { failure.why.clone() } else { failure.answer.clone() },
         };
+        self.meter.show_refused(REJECTED, parcel.events(range), &refusal);
         if self.rejects.take(parcel.events(range), &refusal, || parcel.acks_of(range)).await {
             parcel.refused(range);
         }

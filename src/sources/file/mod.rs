@@ -45,6 +45,7 @@ mod mark;
 mod reader;
 mod scan;
 mod tail;
+mod trouble;
 mod watched;
 
 use super::{SourceConfig, Task};

@@ -7,6 +7,7 @@ use super::checkpoints::{Checkpoint, Earlier, Store};
 use super::discover::{Found, Patterns};
 use super::input::{Input, Place, Trouble};
 use super::tail::{End, Tools};
+use super::trouble::{TROUBLE_WAIT, Troubles};
 use super::watched::{Phase, Watched};
 use super::{FileSource, Piece, Stop};
 use crate::codec::framing::Buffers;
@@ -28,8 +29,6 @@ const SAVE_EVERY: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How long a checkpoint outlives its file: rotation may bring the file back under another name.
 const GONE_KEPT_MS: u64 = 60_000;
-/// A file that can't be read is tried again after this long.
-const TROUBLE_WAIT: Duration = Duration::from_secs(1);
 /// A packed file that ends too early is taken for broken once it has not grown for this long.
 const UNFINISHED_MAX: Duration = Duration::from_secs(10);
 /// A file that waits until another may be closed is tried again after this long.
@@ -71,7 +70,8 @@ pub struct Reader {
     pieces: Sender<Piece>,
     runtime: Handle,
     stop: Arc<Stop>,
-    meter: Arc<Meter>,
+    pub(super) meter: Arc<Meter>,
+    pub(super) troubles: Troubles,
     wanted: Wanted,
 }
 
@@ -114,6 +114,7 @@ impl Reader {
             runtime: Handle::current(),
             stop,
             meter: Arc::clone(&cx.meter),
+            troubles: Troubles::default(),
             wanted: cx.wanted.clone(),
         }
     }
@@ -249,6 +250,9 @@ impl Reader {
         if had_news {
             file.news = now;
         }
+        if !matches!(end, End::Trouble(_)) {
+            file.failing = None;
+        }
         match end {
             End::Idle if !finish => {
                 file.had_nothing(now);
@@ -346,19 +350,6 @@ impl Reader {
         Ok(true)
     }
 
-    /// Says that a file can't be read, once for each reason, and tries again later; a run with `--once` has no later.
-    pub(super) fn cant_read(&mut self, key: u64, what: String) {
-        let Some(file) = self.files.get_mut(&key) else { return };
-        file.due = Some(clock::monotonic() + TROUBLE_WAIT);
-        if self.once {
-            (file.phase, file.due) = (Phase::Done, None);
-            self.failures.push(what);
-        } else if file.trouble != what {
-            tracing::warn!(source = self.id, "{what}; it is tried again");
-            file.trouble = what;
-        }
-    }
-
     /// Whether one more file may be opened. Where too many are open, one that waits for news is closed.
     fn make_room(&mut self) -> Result<bool, Stopped> {
         let now = clock::monotonic();
@@ -427,7 +418,7 @@ impl Reader {
             ),
             Err(e) => {
                 let what = format!("can't delete {path}: {e}");
-                self.cant_read(key, what);
+                self.try_later(key, what);
                 return Ok(());
             }
         }
@@ -471,6 +462,7 @@ impl Reader {
     fn try_save(&mut self) {
         self.next_save = clock::monotonic() + SAVE_EVERY;
         let (saved, now) = (self.save(), clock::monotonic());
+        self.troubles.save(&self.meter, &saved);
         match saved {
             Ok(()) if self.saving.worked(now).is_some() => {
                 tracing::info!(source = self.id, "can write checkpoints again");

@@ -28,10 +28,15 @@ impl Reader {
         let now = clock::monotonic();
         let id = self.id.clone();
         let is_first = self.is_first_scan;
-        let found = self.patterns.find(|e| match is_first {
-            true => tracing::warn!(source = id, "can't look into a folder: {e}"),
-            false => tracing::debug!(source = id, "can't look into a folder: {e}"),
+        let mut failed = None;
+        let found = self.patterns.find(|e| {
+            match is_first {
+                true => tracing::warn!(source = id, "can't look into a folder: {e}"),
+                false => tracing::debug!(source = id, "can't look into a folder: {e}"),
+            }
+            failed = Some(format!("can't look into a folder: {e}"));
         });
+        self.troubles.look(&self.meter, failed.as_deref().filter(|_| !self.once));
         if found.is_empty() && self.is_first_scan {
             let patterns = self.options.include.join(", ");
             tracing::warn!(source = self.id, "no file matches {patterns}");

@@ -6,7 +6,7 @@ use super::input::{Input, Place};
 use super::lag::Lag;
 use super::mark::{Mark, TAIL_BYTES};
 use super::tail::Tail;
-use crate::delivery::{Position, Progress};
+use crate::delivery::{Position, Progress, Trouble};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -70,6 +70,8 @@ pub struct Watched {
     mark: Mark,
     /// What was last said of what is wrong with it.
     pub trouble: String,
+    /// Held for as long as it can't be read.
+    pub failing: Option<Trouble>,
     lag: Lag,
 }
 
@@ -99,6 +101,7 @@ impl Watched {
             wait: LOOK_MIN,
             mark: checkpoint.map_or_else(Mark::default, |checkpoint| checkpoint.tail),
             trouble: String::new(),
+            failing: None,
             lag: Lag::default(),
         }
     }
@@ -180,7 +183,7 @@ impl Watched {
 
     /// It is not where it was seen: wherever it is seen next, it is to be looked at.
     pub fn lose(&mut self) {
-        (self.due, self.len, self.modified_ms) = (None, 0, 0);
+        (self.due, self.len, self.modified_ms, self.failing) = (None, 0, 0, None);
         self.phase = Phase::Live;
     }
 
@@ -189,7 +192,7 @@ impl Watched {
         if self.is_there() {
             self.phase = Phase::Gone { since_ms: now_ms };
         }
-        (self.input, self.place, self.due) = (None, None, None);
+        (self.input, self.place, self.due, self.failing) = (None, None, None, None);
     }
 
     /// Lets go of the file; it is opened again when it has grown.

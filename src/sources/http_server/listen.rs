@@ -6,7 +6,7 @@ use super::connection::{self, Limits};
 use super::site::{Site, first_request};
 use super::tasks::Tasks;
 use crate::codec::Settings;
-use crate::delivery::{SourceContext, clock};
+use crate::delivery::{SourceContext, Trouble, clock};
 use crate::net::Auth;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// How long to wait where no connection can be accepted.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -86,11 +86,14 @@ struct Door {
     site: Arc<Site>,
     places: Arc<Semaphore>,
     told: Option<Instant>,
+    /// Held for as long as no connection can be accepted.
+    failing: Option<Trouble>,
 }
 
 impl Door {
     fn new(site: Arc<Site>, places: usize) -> Door {
-        Door { site, places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))), told: None }
+        let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
+        Door { site, places, told: None, failing: None }
     }
 
     /// The next connection. Where there is no place, it waits with the system, unanswered.
@@ -103,7 +106,20 @@ impl Door {
             tracing::warn!(source, "`max_connections` are open: others wait until one of them is closed");
         }
         let permit = Arc::clone(&self.places).acquire_owned().await.ok();
-        (permit, listener.accept().await)
+        let accepting = listener.accept();
+        tokio::pin!(accepting);
+        if self.failing.is_some() {
+            // What fails does so at once: where it waits for somebody, it works again.
+            match timeout(ACCEPT_RETRY, &mut accepting).await {
+                Ok(Err(e)) => return (permit, Err(e)),
+                Ok(accepted) => {
+                    self.failing = None;
+                    return (permit, accepted);
+                }
+                Err(_) => self.failing = None,
+            }
+        }
+        (permit, accepting.await)
     }
 
     /// Tells of a connection that could not be accepted, and waits a moment.
@@ -112,8 +128,13 @@ impl Door {
         if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) {
             return tracing::debug!(source, "a connection was gone before it was accepted");
         }
+        let why = format!("can't accept a connection: {error}");
+        match &self.failing {
+            Some(failing) => failing.go_on(&why),
+            None => self.failing = Some(self.site.meter.trouble(&why)),
+        }
         if self.is_due() {
-            tracing::warn!(source = self.site.id.as_str(), "can't accept a connection: {error}");
+            tracing::warn!(source = self.site.id.as_str(), "{why}");
         }
         sleep(ACCEPT_RETRY).await;
     }

@@ -162,6 +162,7 @@ impl World {
             shutdown_timeout: Duration::from_secs(60),
             data_dir: Some(folder.to_owned()),
             api: None,
+            tap: Default::default(),
         };
         for (at, sketch) in self.sources.iter().enumerate() {
             let heard = known(&mut traces.heard, at);

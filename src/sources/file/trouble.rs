@@ -1,0 +1,65 @@
+//! What keeps a source of files from its work, as `/ready` tells it: a file, a folder, its checkpoints. Each is held for as
+//! long as it fails and let go when it works again. A run with `--once` tries nothing again: what it can't read is its
+//! failure.
+
+use super::reader::Reader;
+use super::watched::Phase;
+use crate::delivery::{Meter, Trouble, clock};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What can't be read is tried again after this long.
+pub const TROUBLE_WAIT: Duration = Duration::from_secs(1);
+
+/// What fails of the source as a whole.
+#[derive(Debug, Default)]
+pub struct Troubles {
+    folder: Option<Trouble>,
+    checkpoints: Option<Trouble>,
+}
+
+impl Troubles {
+    /// A look into all folders is over; `failed` says what could not be looked into.
+    pub fn look(&mut self, meter: &Arc<Meter>, failed: Option<&str>) {
+        go_on(&mut self.folder, meter, failed);
+    }
+
+    /// Checkpoints were written, or not.
+    pub fn save(&mut self, meter: &Arc<Meter>, saved: &io::Result<()>) {
+        let failed = saved.as_ref().err().map(|e| format!("can't write checkpoints: {e}"));
+        go_on(&mut self.checkpoints, meter, failed.as_deref());
+    }
+}
+
+/// It has failed, for the first time or again, or it works.
+fn go_on(trouble: &mut Option<Trouble>, meter: &Arc<Meter>, failed: Option<&str>) {
+    match (failed, &*trouble) {
+        (Some(why), Some(trouble)) => trouble.go_on(why),
+        (Some(why), None) => *trouble = Some(meter.trouble(why)),
+        (None, _) => *trouble = None,
+    }
+}
+
+impl Reader {
+    /// A file can't be read: the source can't do its work until it can.
+    pub(super) fn cant_read(&mut self, key: u64, what: String) {
+        if let Some(file) = self.files.get_mut(&key).filter(|_| !self.once) {
+            go_on(&mut file.failing, &self.meter, Some(&what));
+        }
+        self.try_later(key, what);
+    }
+
+    /// Says what fails, once for each reason, and tries again later; a run with `--once` has no later.
+    pub(super) fn try_later(&mut self, key: u64, what: String) {
+        let Some(file) = self.files.get_mut(&key) else { return };
+        file.due = Some(clock::monotonic() + TROUBLE_WAIT);
+        if self.once {
+            (file.phase, file.due) = (Phase::Done, None);
+            self.failures.push(what);
+        } else if file.trouble != what {
+            tracing::warn!(source = self.id, "{what}; it is tried again");
+            file.trouble = what;
+        }
+    }
+}
