@@ -4,11 +4,12 @@
 //! the earlier moment is taken; where it was set forward and a local time never was, the offset from before counts.
 
 use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, TimeDelta, TimeZone as _, Utc};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// A zone by its name in the IANA database, or the machine's own (`local`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
 pub enum Zone {
     /// What the machine is set to, by `TZ` or its system files.
     #[default]
@@ -27,6 +28,15 @@ impl TryFrom<String> for Zone {
         let wrong =
             || format!("unknown time zone `{name}`: use `local` or a name such as `Europe/Berlin` or `UTC`");
         name.parse().map(Zone::Named).map_err(|_| wrong())
+    }
+}
+
+impl From<Zone> for String {
+    fn from(zone: Zone) -> String {
+        match zone {
+            Zone::Local => "local".to_owned(),
+            Zone::Named(zone) => zone.name().to_owned(),
+        }
     }
 }
 

@@ -37,6 +37,7 @@
 use super::{Ports, Transform, TransformConfig};
 use crate::event::{Batch, Demand, Event, Invalid, Made, Notes, Tree};
 use crate::language::{Failure, Program, timezone};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use vrl::value::{ObjectMap, Value};
@@ -45,8 +46,13 @@ use vrl::value::{ObjectMap, Value};
 const DROPPED: &str = "dropped";
 
 /// The options; see the [module](self).
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend(
+    "if" = {"required": ["source"]},
+    "then" = {"properties": {"file": false}},
+    "else" = {"required": ["file"]},
+))]
 pub struct Remap {
     /// The program.
     pub source: Option<String>,

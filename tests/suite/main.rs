@@ -57,6 +57,7 @@ mod process;
 mod receiver;
 mod redact;
 mod registry;
+mod schema;
 mod schemas;
 mod signals;
 mod simulation;

@@ -8,10 +8,11 @@ pub use schema::Schema;
 use crate::event::json::Json;
 use crate::event::{Event, Invalid, Place};
 use schema::Kind;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// How an event is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EncodingCodec {
     /// One JSON object per line.
@@ -24,7 +25,7 @@ pub enum EncodingCodec {
 }
 
 /// The options `encoding.*`, the same for every sink.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Encoding {
     /// How an event is written; `json` by default.

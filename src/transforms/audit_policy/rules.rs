@@ -6,6 +6,7 @@ use crate::event::{Event, Invalid, Place};
 use crate::language::{ConditionOption, Holds};
 use crate::livebook::EVALUATE;
 use glob::{MatchOptions, Pattern};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Who somebody is does not depend on how it is written.
@@ -16,7 +17,7 @@ const OPTIONS: MatchOptions = MatchOptions {
 };
 
 /// A mode of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// A notebook session.
@@ -35,7 +36,7 @@ impl Mode {
 }
 
 /// One of the `rules`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     /// What its hits are counted by; by its place (`rule 1`), where it has none.
