@@ -90,13 +90,14 @@ impl Switch {
     }
 
     fn without(refused: bool) -> Schema {
-        let is_not = json!({"const": refused});
+        let is_refused = json!({"const": refused});
+        let has_refused =
+            json!({"type": "object", "required": ["enabled"], "properties": {"enabled": is_refused}});
         let description = format!("It may be written, as `{}`.", !refused);
-        let enabled = json!({"type": "boolean", "not": is_not, "description": description});
         json_schema!({
             "type": ["boolean", "object"],
-            "not": is_not,
-            "properties": {"enabled": enabled},
+            "not": {"anyOf": [is_refused, has_refused]},
+            "properties": {"enabled": {"type": "boolean", "description": description}},
             "additionalProperties": false,
         })
     }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::json;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -22,8 +23,10 @@ const ZONE: &str = "UTC";
 /// One of the `inputs` of a test.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = by_kind)]
 pub(super) struct Input {
     /// The transform that gets it: one id, or a list of them.
+    #[schemars(extend("minItems" = 1))]
     pub insert_at: Ids,
     /// How the event is written.
     #[serde(default, rename = "type")]
@@ -67,6 +70,27 @@ impl Kind {
             Kind::Log => "log_fields",
             Kind::Vrl => "source",
         }
+    }
+}
+
+/// Says in the schema which options do not belong to which type.
+fn by_kind(input: &mut Schema) {
+    let all = [Kind::Raw, Kind::Log, Kind::Vrl];
+    let mut rest = json!({});
+    for kind in all {
+        // What is not given is the default.
+        let needed: &[&str] = if kind == Kind::default() { &[] } else { &["type"] };
+        let others = all.into_iter().filter(|other| *other != kind);
+        let others: serde_json::Map<_, _> =
+            others.map(|other| (other.key().to_owned(), false.into())).collect();
+        rest = json!({
+            "if": {"required": needed, "properties": {"type": {"const": kind.name()}}},
+            "then": {"properties": others},
+            "else": rest,
+        });
+    }
+    if let serde_json::Value::Object(rest) = rest {
+        rest.into_iter().for_each(|(keyword, value)| drop(input.insert(keyword, value)));
     }
 }
 

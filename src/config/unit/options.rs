@@ -21,6 +21,11 @@ pub(super) const RECEIVED_MS: u64 = 1_735_689_600_000;
 /// A test.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend(
+    "if" = {"not": {"required": ["input"]}},
+    "then" = {"required": ["inputs"], "properties": {"inputs": {"minItems": 1}}},
+    "anyOf" = [{"required": ["outputs"]}, {"required": ["no_outputs_from"]}],
+))]
 pub(super) struct Test {
     /// What it is called in the results.
     pub name: String,
@@ -41,6 +46,7 @@ pub(super) struct Test {
 #[serde(deny_unknown_fields)]
 struct Output {
     /// The transform, or its port, out of which it comes: one id, or a list of them.
+    #[schemars(extend("minItems" = 1))]
     extract_from: Ids,
     /// What has to hold of one of the events, all of it: one condition, or a list of them.
     #[serde(default)]
@@ -153,7 +159,7 @@ impl JsonSchema for Ids {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": ["string", "array"], "minItems": 1, "items": {"type": "string"}})
+        json_schema!({"type": ["string", "array"], "items": {"type": "string"}})
     }
 }
 

@@ -46,15 +46,18 @@ pub struct Rule {
     pub level: Level,
     /// The session is in one of these modes.
     #[serde(default)]
+    #[schemars(length(min = 1))]
     pub session_modes: Option<Vec<Mode>>,
     /// Those who were connected fit one of these patterns, by id, name or email.
     #[serde(default)]
+    #[schemars(length(min = 1))]
     pub users: Option<Vec<String>>,
     /// The app is a deployed one, or is not.
     #[serde(default)]
     pub app_permanent: Option<bool>,
     /// `metadata.event` fits one of these patterns.
     #[serde(default)]
+    #[schemars(length(min = 1))]
     pub events: Option<Vec<String>>,
     /// A condition in VRL.
     #[serde(default)]

@@ -12,41 +12,49 @@ pub struct Document {
     pub json: Value,
     text: String,
     /// Where each key and its value stand, by the steps to them.
-    places: HashMap<Vec<String>, [usize; 2]>,
+    places: Places,
 }
+
+type Places = HashMap<Vec<String>, [Range<usize>; 2]>;
 
 impl Document {
     /// None where the text is not TOML.
     pub fn parse(text: &str) -> Option<Document> {
         let table = DeTable::parse(text).ok()?;
-        let mut places = HashMap::from([(Vec::new(), [0, 0])]);
+        let mut places = HashMap::from([(Vec::new(), [0..0, 0..0])]);
         let json = members(table.get_ref(), &[], &mut places);
         Some(Document { json, text: text.to_owned(), places })
     }
 
-    /// Line and column of a place, from 1.
-    pub fn line_and_column(&self, place: &Place) -> (usize, usize) {
-        let at = match place {
-            Place::Key(path) => self.places[path][0],
+    /// Whether an error at this line and column, from 1, is one at `place`: where it begins, or inside a string.
+    pub fn is_at(&self, place: &Place, (line, column): (usize, usize)) -> bool {
+        let text = self.text.split_inclusive('\n').nth(line - 1).unwrap();
+        let before: usize = self.text.split_inclusive('\n').take(line - 1).map(str::len).sum();
+        let at = before + text.chars().take(column - 1).map(char::len_utf8).sum::<usize>();
+        match place {
+            Place::Key(path) => at == self.places[path][0].start,
             Place::Value(path) => {
-                let [key, value] = self.places[path];
-                // A component stands where its header does, or else its key.
-                let is_component =
-                    path.len() == 2 && ["sources", "transforms", "sinks"].contains(&path[0].as_str());
-                if is_component && self.is_table(path) { key.min(value) } else { value }
+                let [key, value] = &self.places[path];
+                match self.value(path) {
+                    Value::String(_) => value.contains(&at),
+                    // A component stands where its header does, or else its key.
+                    Value::Object(_) if path.len() == 2 && path[0] != "tests" => {
+                        at == value.start.min(key.start)
+                    }
+                    _ => at == value.start,
+                }
             }
-        };
-        let before = &self.text[..at];
-        let line = before.rsplit('\n').next().unwrap();
-        (1 + before.matches('\n').count(), 1 + line.chars().count())
+        }
     }
 
-    fn is_table(&self, path: &[String]) -> bool {
-        path.iter().fold(&self.json, |value, step| &value[step.as_str()]).is_object()
+    fn value(&self, path: &[String]) -> &Value {
+        let below = |value, step: &String| match value {
+            &Value::Array(ref items) => &items[step.parse::<usize>().unwrap()],
+            other => &other[step.as_str()],
+        };
+        path.iter().fold(&self.json, below)
     }
 }
-
-type Places = HashMap<Vec<String>, [usize; 2]>;
 
 fn members(table: &DeTable<'_>, path: &[String], places: &mut Places) -> Value {
     let member = |(key, value): (&Spanned<_>, &Spanned<DeValue<'_>>), places: &mut Places| {
@@ -76,6 +84,6 @@ fn json(value: &Spanned<DeValue<'_>>, key: Range<usize>, path: Vec<String>, plac
         }
         DeValue::Table(table) => members(table, &path, places),
     };
-    places.insert(path, [key.start, value.span().start]);
+    places.insert(path, [key, value.span()]);
     made
 }
