@@ -130,7 +130,7 @@ fn component(
         options.insert("description".to_owned(), description.into());
         let reference = json!({"$ref": format!("#/$defs/{definition}")});
         definitions.insert(definition, options.into());
-        let is_it = json!({"required": ["type"], "properties": {"type": {"const": name}}});
+        let is_it = json!({"type": "object", "required": ["type"], "properties": {"type": {"const": name}}});
         every.push(json!({"if": is_it, "then": reference}));
         any.push(reference);
     }

@@ -48,11 +48,14 @@ impl Document {
     }
 
     fn value(&self, path: &[String]) -> &Value {
-        let below = |value, step: &String| match value {
-            &Value::Array(ref items) => &items[step.parse::<usize>().unwrap()],
-            other => &other[step.as_str()],
-        };
-        path.iter().fold(&self.json, below)
+        let mut value = &self.json;
+        for step in path {
+            value = match value {
+                Value::Array(items) => &items[step.parse::<usize>().unwrap()],
+                other => &other[step.as_str()],
+            };
+        }
+        value
     }
 }
 
