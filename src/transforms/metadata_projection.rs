@@ -27,6 +27,7 @@ use crate::event::{Batch, Demand, Event, Invalid, Names, Place};
 use chrono::{DateTime, SecondsFormat};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::json;
 use std::collections::BTreeMap;
 
 /// The options; see the [module](self).
@@ -118,7 +119,11 @@ fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::E
 }
 
 fn names_schema(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": ["array", "string"], "items": {"type": "string"}})
+    let origin = ORIGIN_KEYS.join("|");
+    let name = format!("([^%,\\s][^,]*|{origin})?");
+    let names = format!("^\\s*{name}\\s*(,\\s*{name}\\s*)*$");
+    let item = json!({"type": "string", "pattern": format!("^([^%]|$)|^({origin})$")});
+    json_schema!({"type": ["array", "string"], "items": item, "pattern": names})
 }
 
 impl TransformConfig for MetadataProjection {

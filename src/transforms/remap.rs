@@ -35,6 +35,7 @@
 //! ```
 
 use super::{Ports, Transform, TransformConfig};
+use crate::codec::zone::Zone;
 use crate::event::{Batch, Demand, Event, Invalid, Made, Notes, Tree};
 use crate::language::{Failure, Program, timezone};
 use schemars::JsonSchema;
@@ -65,6 +66,7 @@ pub struct Remap {
     /// Whether dropped events leave by a port.
     pub reroute_dropped: bool,
     /// Where times without a zone are.
+    #[schemars(with = "Option<Zone>")]
     pub timezone: Option<String>,
     /// What stands in the file.
     #[serde(skip)]

@@ -72,6 +72,7 @@ pub fn schema(registry: &Registry<'_>) -> String {
         "items": unit::schema(&mut generator),
     });
     sections.insert(unit::SECTION.to_owned(), tests);
+    definitions.extend(generator.take_definitions(false));
     top.insert("properties".to_owned(), sections.into());
     plain::make(&mut top);
     for definition in definitions.values_mut().filter_map(Value::as_object_mut) {

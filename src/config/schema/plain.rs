@@ -70,12 +70,11 @@ fn without_format(schema: &mut Members) {
 }
 
 fn with_references(schema: &mut Members) {
-    if let Some(Value::Array(names)) = schema.remove("enum") {
-        let name = |name: Value| json!({"type": "string", "const": name});
-        schema.insert("oneOf".to_owned(), names.into_iter().map(name).collect());
+    if let Some(names) = schema.remove("enum") {
+        schema.insert("oneOf".to_owned(), json!([{"type": "string", "enum": names}]));
     }
     if let Some(Value::Array(names)) = schema.get_mut("oneOf")
-        && names.iter().all(|name| name.get("const").is_some_and(Value::is_string))
+        && names.iter().all(|name| name.get("enum").or(name.get("const")).is_some())
     {
         let description = "What the environment says: `${NAME}`, `${NAME:-default}`.";
         names.push(json!({"type": "string", "pattern": REFERENCE, "description": description}));
