@@ -10,8 +10,8 @@
 //!
 //! The form is chosen for what editors do with it. The options of a type are behind an `if`, so that a fault is shown
 //! at the value to blame, and not as a component that fits nowhere; completion does not look behind `if`, so the same
-//! options are offered by an `anyOf` that everything fits. All but the components is written out where it is used:
-//! beside a `$ref`, a description is not shown.
+//! options are offered by an `anyOf` that everything fits. All but the components and the time zones is written out
+//! where it is used: beside a `$ref`, a description is not shown.
 
 mod pages;
 mod plain;
@@ -84,17 +84,15 @@ pub fn schema(registry: &Registry<'_>) -> String {
         }
     }
     top.insert("$defs".to_owned(), definitions.into());
-    let mut all = Map::new();
-    all.insert("$schema".to_owned(), DRAFT.into());
-    all.insert("title".to_owned(), format!("Config of evaltrail {}", env!("CARGO_PKG_VERSION")).into());
-    top.remove("title");
-    top.insert(
-        "description".to_owned(),
-        "A pipeline: where records come from, what is done with them, where they go.".into(),
-    );
-    all.extend(top);
-    // All of it is strings, numbers and tables of them.
-    serde_json::to_string_pretty(&all).unwrap_or_default() + "\n"
+    for (keyword, text) in [
+        ("$schema", DRAFT),
+        ("title", concat!("Config of evaltrail ", env!("CARGO_PKG_VERSION"))),
+        ("description", "A pipeline: where records come from, what is done with them, where they go."),
+    ] {
+        top.insert(keyword.to_owned(), text.into());
+    }
+    // There is nothing in it that JSON does not have.
+    serde_json::to_string_pretty(&top).unwrap_or_default() + "\n"
 }
 
 fn kinds<C: ?Sized>(entries: &[Entry<C>], generator: &mut SchemaGenerator) -> Vec<Kind> {

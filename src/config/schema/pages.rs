@@ -43,8 +43,13 @@ fn add_row(table: &mut Members, steps: &[&str], mut row: Row<'_>) {
 fn describe(option: &mut Members, meaning: &str) {
     let own = option.get("description").and_then(Value::as_str).unwrap_or_default();
     let more = manual::sentence(meaning);
-    let is_known = more.starts_with(own.trim_end_matches('.'));
-    let all = if is_known { more } else { format!("{own}\n\n{more}") };
+    // Where one says all that the other does, it is enough.
+    let holds = |long: &str, short: &str| long.starts_with(short.trim_end_matches('.'));
+    let all = match own {
+        own if holds(own, &more) => return,
+        own if holds(&more, own) => more,
+        own => format!("{own}\n\n{more}"),
+    };
     option.insert("description".to_owned(), all.into());
 }
 
