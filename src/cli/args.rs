@@ -62,6 +62,8 @@ pub enum Command {
     Vrl(VrlArgs),
     /// Shows the reference page of a component or a function
     Describe(DescribeArgs),
+    /// Prints the JSON Schema of a config, for editors
+    Schema,
     /// Looks at a buffer on disk, or repairs it
     #[command(subcommand)]
     Buffer(BufferCommand),

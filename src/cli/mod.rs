@@ -78,6 +78,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::List) => print(&list()),
         Some(Command::Vrl(args)) => vrl::run(&args),
         Some(Command::Describe(args)) => describe::run(&args),
+        Some(Command::Schema) => print(&crate::config::schema(&crate::config::BUILTIN)),
         Some(Command::Buffer(command)) => buffer::run(&command),
     }
 }

@@ -10,15 +10,20 @@ use super::unwrap::lanes::Lanes;
 use super::zone::Zone;
 use crate::event::{Demand, Event, Origin, Stream};
 use bytes::Bytes;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::sync::Arc;
 
 /// The default of `max_record_bytes`.
 const RECORD_BYTES: usize = 4 * 1024 * 1024;
+const RECORD_BYTES_MIN: usize = 1024;
+const RECORD_BYTES_MAX: usize = 0x2000_0000;
 
 /// A limit on the length of a record: from 1 KiB to 512 MiB, in bytes.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(try_from = "u64")]
+#[schemars(extend("minimum" = RECORD_BYTES_MIN, "maximum" = RECORD_BYTES_MAX))]
 pub struct RecordBytes(pub usize);
 
 impl Default for RecordBytes {
@@ -32,7 +37,7 @@ impl TryFrom<u64> for RecordBytes {
 
     fn try_from(bytes: u64) -> Result<RecordBytes, String> {
         match usize::try_from(bytes) {
-            Ok(bytes @ 1024..=0x2000_0000) => Ok(RecordBytes(bytes)),
+            Ok(bytes @ RECORD_BYTES_MIN..=RECORD_BYTES_MAX) => Ok(RecordBytes(bytes)),
             _ => {
                 Err(format!("{bytes} is out of range: a record may be limited to 1024 up to 536870912 bytes"))
             }
@@ -41,8 +46,9 @@ impl TryFrom<u64> for RecordBytes {
 }
 
 /// How lines become events.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(transform = with_bytes)]
 pub enum Codec {
     /// Livebook's JSON and text records, detected line by line; any other line becomes `{message}`.
     #[default]
@@ -54,8 +60,16 @@ pub enum Codec {
     Text,
 }
 
+/// Adds Vector's name for `text` to the schema, which has no aliases.
+fn with_bytes(codec: &mut schemars::Schema) {
+    let bytes = json!({"type": "string", "const": "bytes", "description": "Vector's name for `text`."});
+    if let Some(names) = codec.get_mut("oneOf").and_then(|names| names.as_array_mut()) {
+        names.push(bytes);
+    }
+}
+
 /// The options `decoding.*`, the same for every source.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Decoding {
     /// How lines become events; `livebook` by default.

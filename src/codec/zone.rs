@@ -4,11 +4,14 @@
 //! the earlier moment is taken; where it was set forward and a local time never was, the offset from before counts.
 
 use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, TimeDelta, TimeZone as _, Utc};
-use serde::Deserialize;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::borrow::Cow;
 
 /// A zone by its name in the IANA database, or the machine's own (`local`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Zone {
     /// What the machine is set to, by `TZ` or its system files.
     #[default]
@@ -27,6 +30,32 @@ impl TryFrom<String> for Zone {
         let wrong =
             || format!("unknown time zone `{name}`: use `local` or a name such as `Europe/Berlin` or `UTC`");
         name.parse().map(Zone::Named).map_err(|_| wrong())
+    }
+}
+
+impl JsonSchema for Zone {
+    fn schema_name() -> Cow<'static, str> {
+        "timezone".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        // There are some six hundred: they are listed once.
+        let names: Vec<&str> =
+            ["local"].into_iter().chain(chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name())).collect();
+        let description = "A zone by its name in the IANA database (`Europe/Berlin`, `UTC`), or the machine's own (`local`).";
+        let schema = json!({"type": "string", "description": description, "enum": names});
+        let name = Zone::schema_name();
+        generator.definitions_mut().insert(name.to_string(), schema);
+        json_schema!({"$ref": format!("#/$defs/{name}")})
+    }
+}
+
+impl From<Zone> for String {
+    fn from(zone: Zone) -> String {
+        match zone {
+            Zone::Local => "local".to_owned(),
+            Zone::Named(zone) => zone.name().to_owned(),
+        }
     }
 }
 

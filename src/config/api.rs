@@ -6,6 +6,7 @@ use super::tree::{Item, Value};
 use super::{Collected, SECTIONS, Severity, Source, diagnostic, syntax};
 use crate::net::Address;
 use crate::topology::TapPolicy;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -13,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 pub const API_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8686);
 
 /// The options of `[api]`.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Api {
     /// IP address and port to listen on.

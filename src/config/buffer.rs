@@ -8,42 +8,68 @@ use crate::delivery::buffer::{SIZE_BYTES_MIN, Settings};
 use crate::delivery::{Limits, WhenFull};
 use crate::event::Invalid;
 use crate::topology::QUEUE_KIB_MAX;
-use serde::Deserialize;
+use schemars::{JsonSchema, Schema};
 use serde::de::Error;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::num::NonZeroU32;
 
 const MAX_EVENTS: u32 = 10_000;
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(transform = by_kind)]
 struct Buffer {
+    /// Where events wait.
     #[serde(rename = "type")]
+    #[schemars(extend("default" = Kind::Memory))]
     kind: Option<Kind>,
+    /// Events that wait in memory at most.
+    #[schemars(extend("default" = MAX_EVENTS))]
     max_events: Option<NonZeroU32>,
+    /// Bytes that a buffer takes on disk at most.
     max_size_bytes: Option<u64>,
+    /// What happens when no more events can wait.
     when_full: Full,
 }
 
-#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Kind {
+    /// In memory: what waits there when the process is killed is sent again by a source that can.
     Memory,
+    /// In files below `data_dir`, which outlive the process.
     Disk,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Full {
+    /// Who brings the next one waits.
     #[default]
     Block,
+    /// The next one is dropped, counted.
     DropNewest,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Keys {
+pub(super) struct Keys {
+    /// Where events wait for the sink.
     #[serde(default)]
     buffer: Buffer,
+}
+
+/// Says in the schema which options belong to which type.
+fn by_kind(buffer: &mut Schema) {
+    let disk = json!({
+        "required": ["max_size_bytes"],
+        "properties": {"max_events": false, "max_size_bytes": {"minimum": SIZE_BYTES_MIN}},
+    });
+    let is = |kind: Kind| json!({"properties": {"type": {"const": kind}}});
+    buffer.insert("if".to_owned(), is(Kind::Memory));
+    buffer.insert("then".to_owned(), json!({"properties": {"max_size_bytes": false}}));
+    buffer.insert("else".to_owned(), json!({"if": is(Kind::Disk), "then": disk}));
 }
 
 /// Reads the `buffer` among the common keys of a component.

@@ -44,7 +44,8 @@ impl Role {
         }
     }
 
-    fn common(self) -> &'static [&'static str] {
+    /// The keys that every component of the role may have.
+    pub fn common(self) -> &'static [&'static str] {
         match self {
             Role::Source => &["type", "framing"],
             Role::Transform => &["type", "inputs"],
@@ -199,6 +200,7 @@ impl Reader<'_> {
         self.diagnostics.push(Diagnostic::error(title).at(place, label).help(help));
     }
 
+    // `schema::ID` says the same.
     fn check_id(&mut self, id: &str, key: &Range<usize>) {
         if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
             let help = "an id has letters, digits, `_` and `-`".to_owned();

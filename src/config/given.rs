@@ -6,35 +6,44 @@ use super::fault::Fault;
 use super::options::{self, Owner};
 use super::tree::Item;
 use crate::event::Invalid;
-use serde::Deserialize;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::fmt;
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct OfSource {
+pub(super) struct OfSource {
+    /// What stands between records.
     framing: Framing,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Framing {
+    /// What stands between records.
     #[serde(rename = "method")]
     _method: Method,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Method {
+    /// Each record ends in a newline.
     #[default]
     NewlineDelimited,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct OfSink {
+pub(super) struct OfSink {
+    /// Whether sources hear what became of their records; they always do.
+    #[schemars(schema_with = "Switch::only_on")]
     acknowledgements: Switch,
+    /// Whether the receiver is tried out before the first events; it never is.
+    #[schemars(schema_with = "Switch::only_off")]
     healthcheck: Switch,
 }
 
@@ -71,6 +80,28 @@ impl<'de> Deserialize<'de> for Switch {
 }
 
 impl Switch {
+    /// The schema of one that can't be turned off.
+    pub fn only_on(_: &mut SchemaGenerator) -> Schema {
+        Switch::without(false)
+    }
+
+    fn only_off(_: &mut SchemaGenerator) -> Schema {
+        Switch::without(true)
+    }
+
+    fn without(refused: bool) -> Schema {
+        let is_refused = json!({"const": refused});
+        let has_refused =
+            json!({"type": "object", "required": ["enabled"], "properties": {"enabled": is_refused}});
+        let description = format!("It may be written, as `{}`.", !refused);
+        json_schema!({
+            "type": ["boolean", "object"],
+            "not": {"anyOf": [is_refused, has_refused]},
+            "properties": {"enabled": {"type": "boolean", "description": description}},
+            "additionalProperties": false,
+        })
+    }
+
     /// Refuses acknowledgements that are turned off.
     pub fn acknowledges(self) -> Result<(), Invalid> {
         match self.0 {

@@ -13,6 +13,10 @@ use std::fmt::Write;
 const WRONG: &str = "1979-05-27";
 /// A string that is near to no value of any option.
 const WRONG_WORD: &str = "\"?\"";
+/// What stands in the place of a default where there is none, because the option is needed.
+const NEEDED: [&str; 2] = ["required", "needed"];
+/// What the option `inputs` takes.
+pub(super) const INPUTS: &str = "ids of components, ports and globs";
 /// What a function is called in the place of a role.
 const FUNCTION: &str = "function";
 
@@ -97,6 +101,70 @@ fn doc(source: &str) -> impl Iterator<Item = &str> {
     lines.map(|line| line.strip_prefix(' ').unwrap_or(line))
 }
 
+/// What the page of a component says first: all of its first paragraph behind the name.
+pub(super) fn summary(source: &str) -> String {
+    let lines: Vec<&str> = doc(source).take_while(|line| !line.is_empty()).collect();
+    without_name(&lines.join(" "))
+}
+
+/// What the tables of a page say of an option.
+#[derive(Clone, Copy)]
+pub(super) struct Row<'a> {
+    pub option: &'a str,
+    pub meaning: &'a str,
+    /// What there is without it: a value (`` `5` ``), or words; empty where it is needed.
+    pub default: &'a str,
+    /// Whether other options are in the same row.
+    pub is_shared: bool,
+}
+
+/// The options in the tables of a page.
+pub(super) fn rows(source: &str) -> Vec<Row<'_>> {
+    let mut found = Vec::new();
+    let mut is_open = false;
+    for cells in doc(source).map(cells) {
+        match cells.as_deref() {
+            None => is_open = false,
+            Some(["option", ..]) => is_open = true,
+            Some([options, meaning, default]) if is_open => {
+                let options = names(options);
+                let is_shared = options.len() > 1;
+                let default = if NEEDED.contains(default) { "" } else { *default };
+                found.extend(options.into_iter().map(|option| Row { option, meaning, default, is_shared }));
+            }
+            Some(_) => {}
+        }
+    }
+    found
+}
+
+/// The cells of a row of a table.
+fn cells(line: &str) -> Option<Vec<&str>> {
+    let inner = line.strip_prefix('|')?.strip_suffix('|')?;
+    Some(inner.split(" | ").map(str::trim).collect())
+}
+
+/// The options that a cell names.
+fn names(cell: &str) -> Vec<&str> {
+    cell.split('`').filter(|part| part.starts_with(char::is_alphabetic)).collect()
+}
+
+/// The beginning of a page without the name of the component, which the title has said.
+fn without_name(first: &str) -> String {
+    capital(first.split_once(": ").map_or(first, |(_, rest)| rest))
+}
+
+/// The words of a cell as a sentence.
+pub(super) fn sentence(cell: &str) -> String {
+    capital(cell) + if cell.ends_with(['.', '!', '?']) { "" } else { "." }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    let upper = letters.next().map(char::to_uppercase);
+    upper.into_iter().flatten().collect::<String>() + letters.as_str()
+}
+
 fn page(registry: &Registry<'_>, line: &Line) -> String {
     let Line { role, name, source, .. } = line;
     let mut text = format!("{name} ({})\n\n", role.noun());
@@ -105,10 +173,7 @@ fn page(registry: &Registry<'_>, line: &Line) -> String {
     let mut is_first = true;
     for line in doc(source) {
         // Writing to a String can't fail.
-        if let Some(cells) =
-            line.strip_prefix('|').and_then(|line| line.strip_suffix('|')).filter(|_| !is_code)
-        {
-            let cells: Vec<&str> = cells.split(" | ").map(str::trim).collect();
+        if let Some(cells) = cells(line).filter(|_| !is_code) {
             if cells.iter().all(|cell| cell.starts_with('-')) {
                 continue;
             }
@@ -129,14 +194,7 @@ fn page(registry: &Registry<'_>, line: &Line) -> String {
             }
             "```" => is_code = false,
             line if is_code => writeln!(text, "    {line}").unwrap_or_default(),
-            line if is_first => {
-                // The first line names the component, which the title has done.
-                let rest = line.split_once(": ").map_or(line, |(_, rest)| rest);
-                let mut letters = rest.chars();
-                let upper = letters.next().map(char::to_uppercase);
-                writeln!(text, "{}{}", upper.into_iter().flatten().collect::<String>(), letters.as_str())
-                    .unwrap_or_default();
-            }
+            line if is_first => writeln!(text, "{}", without_name(line)).unwrap_or_default(),
             line => writeln!(text, "{line}").unwrap_or_default(),
         }
         is_first = false;
@@ -163,14 +221,13 @@ fn row(registry: &Registry<'_>, role: Role, kind: &str, header: &[&str], cells: 
     let mut title = (*first).to_owned();
     let meaning = rest.first().copied().unwrap_or_default();
     if header.first() == Some(&"option") {
-        let options: Vec<&str> =
-            first.split('`').filter(|part| part.starts_with(char::is_alphabetic)).collect();
+        let options = names(first);
         let types = options.iter().filter_map(|option| option_type(registry, role, kind, option));
         let mut notes: Vec<String> = types.collect();
         notes.dedup();
         match rest.get(1).copied().unwrap_or_default() {
             "" => {}
-            "required" | "needed" => notes.push("needed".to_owned()),
+            default if NEEDED.contains(&default) => notes.push("needed".to_owned()),
             default => notes.push(format!("default: {default}")),
         }
         title = options.join(", ");
@@ -228,14 +285,14 @@ fn common(registry: &Registry<'_>, line: &Line) -> String {
         }
     }
     let keys = match line.role {
-        Role::Source => "",
-        Role::Transform => "`inputs`: ids of components, ports and globs",
-        Role::Sink => {
-            "`inputs`: ids of components, ports and globs; `buffer`: a table with `type` (`memory` or `disk`), `max_events`, `max_size_bytes`, `when_full` (`block` or `drop_newest`)"
-        }
+        Role::Source => String::new(),
+        Role::Transform => format!("`inputs`: {INPUTS}"),
+        Role::Sink => format!(
+            "`inputs`: {INPUTS}; `buffer`: a table with `type` (`memory` or `disk`), `max_events`, `max_size_bytes`, `when_full` (`block` or `drop_newest`)"
+        ),
     };
     if !keys.is_empty() {
-        writeln!(text, "\nAs all {}s it has\n{}", line.role.noun(), wrapped(keys)).unwrap_or_default();
+        writeln!(text, "\nAs all {}s it has\n{}", line.role.noun(), wrapped(&keys)).unwrap_or_default();
     }
     text
 }

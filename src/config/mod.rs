@@ -24,6 +24,7 @@ mod inside;
 pub mod manual;
 mod options;
 mod registry;
+mod schema;
 mod secret;
 mod suggest;
 mod syntax;
@@ -39,6 +40,7 @@ pub use diagnostic::{Diagnostic, Place, Severity, Source};
 pub use environment::Environment;
 pub use files::read;
 pub use registry::{BUILTIN, Entry, Registry, SINKS, SOURCES, TRANSFORMS, sink, source, transform};
+pub use schema::schema;
 pub use secret::{is_secret_key, is_slip, is_strategy};
 pub use unit::{Flaw, Shown, Tests};
 
@@ -47,6 +49,7 @@ use api::Api;
 use component::{Component, Options, Reader, Role};
 use fault::Fault;
 use graph::{Graph, Scope};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -190,13 +193,19 @@ fn read_all(
 }
 
 /// Options that belong to no component.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Top {
+    /// The folder of checkpoints, buffers on disk and dead letters.
     data_dir: Option<PathBuf>,
+    /// How long a shutdown may take, in seconds.
+    #[schemars(extend("default" = SHUTDOWN_TIMEOUT_SECS_DEFAULT))]
     shutdown_timeout_secs: Option<NonZeroU32>,
+    /// Whether sources hear what became of their records; they always do.
     #[serde(default)]
+    #[schemars(schema_with = "given::Switch::only_on")]
     acknowledgements: given::Switch,
+    /// What a running pipeline tells by HTTP; off unless this is here.
     api: Option<Api>,
 }
 

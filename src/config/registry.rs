@@ -9,7 +9,7 @@
 //!
 //! The doc comment at the top of its file is its page, which `evaltrail describe` shows.
 //!
-//! Its options are a struct that derives `Deserialize` with `deny_unknown_fields` and implements [`SourceConfig`],
+//! Its options are a struct that derives `Deserialize` with `deny_unknown_fields` and `JsonSchema`, and implements [`SourceConfig`],
 //! [`TransformConfig`] or [`SinkConfig`]. The common keys (`type`, `inputs`, `buffer`) are none of its business.
 
 use super::fault::Fault;
@@ -18,6 +18,7 @@ use super::tree::Item;
 use crate::sinks::{self, SinkConfig};
 use crate::sources::{self, SourceConfig};
 use crate::transforms::{self, TransformConfig};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 
 /// A component that a config can name.
@@ -28,6 +29,8 @@ pub struct Entry<C: ?Sized> {
     pub summary: &'static str,
     /// The text of its file, whose doc comment is its page; empty where it has none.
     pub page: &'static str,
+    /// The JSON Schema of its options.
+    pub(super) schema: fn(&mut SchemaGenerator) -> Schema,
     /// Reads its options.
     pub(super) make: fn(&Item) -> Result<Box<C>, Fault>,
 }
@@ -116,25 +119,43 @@ pub static SINKS: &[Entry<dyn SinkConfig>] = &[
 pub static BUILTIN: Registry<'static> = Registry { sources: SOURCES, transforms: TRANSFORMS, sinks: SINKS };
 
 /// The line of a source.
-pub const fn source<T: SourceConfig + DeserializeOwned + 'static>(
+pub const fn source<T: SourceConfig + DeserializeOwned + JsonSchema + 'static>(
     name: &'static str,
     summary: &'static str,
 ) -> Entry<dyn SourceConfig> {
-    Entry { name, summary, page: "", make: |item| Ok(Box::new(deserialize::<T>(item)?)) }
+    Entry {
+        name,
+        summary,
+        page: "",
+        schema: T::json_schema,
+        make: |item| Ok(Box::new(deserialize::<T>(item)?)),
+    }
 }
 
 /// The line of a transform.
-pub const fn transform<T: TransformConfig + DeserializeOwned + 'static>(
+pub const fn transform<T: TransformConfig + DeserializeOwned + JsonSchema + 'static>(
     name: &'static str,
     summary: &'static str,
 ) -> Entry<dyn TransformConfig> {
-    Entry { name, summary, page: "", make: |item| Ok(Box::new(deserialize::<T>(item)?)) }
+    Entry {
+        name,
+        summary,
+        page: "",
+        schema: T::json_schema,
+        make: |item| Ok(Box::new(deserialize::<T>(item)?)),
+    }
 }
 
 /// The line of a sink.
-pub const fn sink<T: SinkConfig + DeserializeOwned + 'static>(
+pub const fn sink<T: SinkConfig + DeserializeOwned + JsonSchema + 'static>(
     name: &'static str,
     summary: &'static str,
 ) -> Entry<dyn SinkConfig> {
-    Entry { name, summary, page: "", make: |item| Ok(Box::new(deserialize::<T>(item)?)) }
+    Entry {
+        name,
+        summary,
+        page: "",
+        schema: T::json_schema,
+        make: |item| Ok(Box::new(deserialize::<T>(item)?)),
+    }
 }

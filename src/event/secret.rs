@@ -1,10 +1,11 @@
 //! A value that is never shown.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::fmt;
 
 /// A password or a token out of a config. Its `Debug` text does not tell it, so that no message can by accident.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Secret(String);
 

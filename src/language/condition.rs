@@ -2,8 +2,11 @@
 
 use super::{Failure, Program, compile};
 use crate::event::{Event, Invalid, Notes, Tree};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer};
+use serde_json::json;
+use std::borrow::Cow;
 use vrl::compiler::{CompileConfig, TimeZone};
 use vrl::value::Value;
 
@@ -15,17 +18,20 @@ pub struct ConditionOption {
     is_table: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Table {
+    /// The language that it is written in.
     #[serde(rename = "type")]
     _kind: Kind,
+    /// A program that is true or false.
     source: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Kind {
+    /// VRL, the language of Vector.
     Vrl,
 }
 
@@ -49,6 +55,19 @@ impl<'de> Deserialize<'de> for ConditionOption {
             }
         }
         deserializer.deserialize_any(Either)
+    }
+}
+
+impl JsonSchema for ConditionOption {
+    fn schema_name() -> Cow<'static, str> {
+        "Condition".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = Table::json_schema(generator);
+        schema.insert("type".to_owned(), json!(["string", "object"]));
+        schema.insert("description".to_owned(), json!("A condition in VRL."));
+        schema
     }
 }
 

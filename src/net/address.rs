@@ -1,11 +1,16 @@
 //! Where to listen.
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
+/// What an address looks like; that its numbers are not too large, parsing finds.
+const PATTERN: &str = r"^([0-9]{1,3}(\.[0-9]{1,3}){3}|\[[0-9A-Fa-f:.]+(%[0-9]+)?\]):[0-9]{1,5}$";
+
 /// An IP address and a port.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(extend("pattern" = PATTERN))]
 pub struct Address(pub SocketAddr);
 
 impl TryFrom<String> for Address {

@@ -4,10 +4,12 @@ use super::Secret;
 use crate::event::Invalid;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 
 /// The ways of HTTP to do so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
     /// `Authorization: Bearer <token>`.
@@ -17,8 +19,9 @@ pub enum Strategy {
 }
 
 /// The options `auth.*`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = by_strategy)]
 pub struct Auth {
     /// How a client shows who it is.
     pub strategy: Strategy,
@@ -31,6 +34,28 @@ pub struct Auth {
     /// Of `basic`.
     #[serde(default)]
     pub password: Option<Secret>,
+}
+
+/// Says in the schema which options belong to which strategy, and the other name of `user`.
+fn by_strategy(auth: &mut schemars::Schema) {
+    if let Some(options) = auth.get_mut("properties").and_then(|options| options.as_object_mut()) {
+        let username = json!({"type": "string", "description": "The same as `user`."});
+        options.insert("username".to_owned(), username);
+    }
+    let is =
+        |strategy: &str| json!({"required": ["strategy"], "properties": {"strategy": {"const": strategy}}});
+    let basic = json!({
+        "required": ["password"],
+        "anyOf": [{"required": ["user"]}, {"required": ["username"]}],
+        "properties": {"token": false},
+    });
+    let bearer = json!({
+        "required": ["token"],
+        "properties": {"user": false, "username": false, "password": false},
+    });
+    auth.insert("if".to_owned(), is("bearer"));
+    auth.insert("then".to_owned(), bearer);
+    auth.insert("else".to_owned(), json!({"if": is("basic"), "then": basic}));
 }
 
 /// What a client shows.

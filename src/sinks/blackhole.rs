@@ -9,10 +9,11 @@
 use super::SinkConfig;
 use crate::delivery::{BoxFuture, Sink, Work, WriteError};
 use crate::event::{Event, Invalid};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// No options.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Blackhole {}
 

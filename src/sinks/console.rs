@@ -24,14 +24,15 @@ use super::SinkConfig;
 use crate::codec::{Encoder, Encoding};
 use crate::delivery::{BoxFuture, Sink, Work, WriteError};
 use crate::event::{Event, Invalid};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
 /// Encoded bytes that are written at once.
 const WRITE_BYTES: usize = 256 * 1024;
 
 /// Which of the two streams.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
     /// Standard output.
@@ -42,7 +43,7 @@ pub enum Target {
 }
 
 /// The options; see the [module](self).
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Console {
     /// Which stream.

@@ -28,6 +28,7 @@ use crate::codec::sieve::Sieve;
 use crate::codec::{Chunk, Decoder, Decoding, RecordBytes, Settings};
 use crate::delivery::{Intake, SourceContext, Wanted};
 use crate::event::{Invalid, Stream, fingerprint};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::io::{ErrorKind, Read};
 use tokio::sync::mpsc;
@@ -38,7 +39,7 @@ const HEAD_BYTES: usize = 1024;
 const READS_AHEAD: usize = 2;
 
 /// The options; see the [module](self).
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Stdin {
     /// How bytes become events.

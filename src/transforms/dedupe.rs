@@ -26,6 +26,7 @@
 use super::{Memory, Ports, Transform, TransformConfig};
 use crate::event::{Batch, Demand, Event, Invalid, Notes, Tree, write_value};
 use crate::language::Field;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, VecDeque};
@@ -36,7 +37,7 @@ use vrl::value::Value;
 const EVENTS_MAX: u32 = 10_000_000;
 
 /// The options; see the [module](self).
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Dedupe {
     /// What makes two events the same.
@@ -46,21 +47,24 @@ pub struct Dedupe {
 }
 
 /// The options `fields.*`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Fields {
     /// These have to be the same.
     #[serde(rename = "match")]
+    #[schemars(length(min = 1))]
     pub matched: Option<Vec<String>>,
     /// All but these have to be the same.
+    #[schemars(length(min = 1))]
     pub ignore: Option<Vec<String>>,
 }
 
 /// The options `cache.*`.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Cache {
     /// How many events are remembered.
+    #[schemars(range(max = EVENTS_MAX))]
     pub num_events: NonZeroU32,
 }
 

@@ -17,10 +17,11 @@
 use super::{Ports, Transform, TransformConfig};
 use crate::event::{Batch, Demand, Invalid};
 use crate::language::{Condition, ConditionOption, Holds};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// The options; see the [module](self).
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Filter {
     /// What passes.

@@ -25,15 +25,18 @@ use crate::event::json::Json;
 use crate::event::json::string::quote_into;
 use crate::event::{Batch, Demand, Event, Invalid, Names, Place};
 use chrono::{DateTime, SecondsFormat};
-use serde::{Deserialize, Deserializer};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::json;
 use std::collections::BTreeMap;
 
 /// The options; see the [module](self).
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MetadataProjection {
     /// Which metadata are kept.
     #[serde(deserialize_with = "names")]
+    #[schemars(schema_with = "names_schema")]
     pub keys: Vec<String>,
     /// What is kept of each user.
     pub user_fields: Vec<UserField>,
@@ -44,7 +47,7 @@ pub struct MetadataProjection {
 }
 
 /// A member of a user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UserField {
     /// What the identity provider calls them.
@@ -113,6 +116,14 @@ fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::E
         }
     }
     deserializer.deserialize_any(Names)
+}
+
+fn names_schema(_: &mut SchemaGenerator) -> Schema {
+    let origin = ORIGIN_KEYS.join("|");
+    let name = format!("([^%,\\s][^,]*|{origin})?");
+    let names = format!("^\\s*{name}\\s*(,\\s*{name}\\s*)*$");
+    let item = json!({"type": "string", "pattern": format!("^([^%]|$)|^({origin})$")});
+    json_schema!({"type": ["array", "string"], "items": item, "pattern": names})
 }
 
 impl TransformConfig for MetadataProjection {

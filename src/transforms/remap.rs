@@ -35,8 +35,10 @@
 //! ```
 
 use super::{Ports, Transform, TransformConfig};
+use crate::codec::zone::Zone;
 use crate::event::{Batch, Demand, Event, Invalid, Made, Notes, Tree};
 use crate::language::{Failure, Program, timezone};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use vrl::value::{ObjectMap, Value};
@@ -45,8 +47,13 @@ use vrl::value::{ObjectMap, Value};
 const DROPPED: &str = "dropped";
 
 /// The options; see the [module](self).
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend(
+    "if" = {"required": ["source"]},
+    "then" = {"properties": {"file": false}},
+    "else" = {"required": ["file"]},
+))]
 pub struct Remap {
     /// The program.
     pub source: Option<String>,
@@ -59,6 +66,7 @@ pub struct Remap {
     /// Whether dropped events leave by a port.
     pub reroute_dropped: bool,
     /// Where times without a zone are.
+    #[schemars(with = "Option<Zone>")]
     pub timezone: Option<String>,
     /// What stands in the file.
     #[serde(skip)]

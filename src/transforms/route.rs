@@ -28,17 +28,22 @@
 use super::{Ports, Transform, TransformConfig};
 use crate::event::{Batch, Demand, Invalid};
 use crate::language::{Condition, ConditionOption, Holds};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// The port of events for which no condition holds.
 const UNMATCHED: &str = "_unmatched";
 
+/// What the name of another port looks like.
+const NAME_PATTERN: &str = "^[A-Za-z0-9_-]+$";
+
 /// The options; see the [module](self).
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
     /// Conditions by the names of their ports.
+    #[schemars(extend("minProperties" = 1, "propertyNames" = {"pattern": NAME_PATTERN, "not": {"const": UNMATCHED}}))]
     pub route: BTreeMap<String, ConditionOption>,
     /// Whether events for which none holds leave by a port.
     #[serde(default = "yes")]

@@ -25,6 +25,7 @@
 use super::{Ports, Transform, TransformConfig};
 use crate::event::{Batch, Demand, Invalid, Notes, Tree};
 use crate::language::{Condition, ConditionOption, Holds, Template};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -37,12 +38,13 @@ const KEY_CHARS_MAX: usize = 256;
 const WINDOW_SECS_MAX: f64 = 86_400.0 * 366.0;
 
 /// The options; see the [module](self).
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Throttle {
     /// How many events may pass in a window.
     pub threshold: NonZeroU32,
     /// Length of the window in seconds.
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = WINDOW_SECS_MAX))]
     pub window_secs: f64,
     /// What events are told apart by.
     pub key_field: Option<String>,

@@ -39,12 +39,18 @@ fn without_a_config_the_embedded_pipeline_is_drawn_and_ports_that_nobody_consume
 #[test]
 fn shells_and_the_manual_know_every_command() {
     for (args, commands) in [
-        (vec!["completions", "bash"], ["validate", "explain", "graph", "replay"]),
-        (vec!["completions", "zsh"], ["validate", "explain", "graph", "replay"]),
-        (vec!["completions", "fish"], ["validate", "explain", "graph", "replay"]),
+        (vec!["completions", "bash"], ["validate", "explain", "graph", "replay", "schema"]),
+        (vec!["completions", "zsh"], ["validate", "explain", "graph", "replay", "schema"]),
+        (vec!["completions", "fish"], ["validate", "explain", "graph", "replay", "schema"]),
         (
             vec!["man"],
-            ["evaltrail\\-validate", "evaltrail\\-explain", "evaltrail\\-graph", "evaltrail\\-replay"],
+            [
+                "evaltrail\\-validate",
+                "evaltrail\\-explain",
+                "evaltrail\\-graph",
+                "evaltrail\\-replay",
+                "evaltrail\\-schema",
+            ],
         ),
     ] {
         let stdout = Run::new(&args).run().exits(0).stdout;

@@ -61,6 +61,7 @@ mod receiver;
 mod redact;
 mod registry;
 mod reload;
+mod schema;
 mod schemas;
 mod signals;
 mod simulation;

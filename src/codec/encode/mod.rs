@@ -8,10 +8,11 @@ pub use schema::Schema;
 use crate::event::json::Json;
 use crate::event::{Event, Invalid, Place};
 use schema::Kind;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// How an event is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EncodingCodec {
     /// One JSON object per line.
@@ -24,19 +25,28 @@ pub enum EncodingCodec {
 }
 
 /// The options `encoding.*`, the same for every sink.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend(
+    // What other standards name is written as JSON.
+    "if" = {"required": ["codec"], "properties": {"codec": {"enum": [EncodingCodec::Text, EncodingCodec::Pretty]}}},
+    "then" = {"properties": {"schema": {"not": {"enum": [Schema::Ecs, Schema::Ocsf, Schema::Otel]}}}},
+))]
 pub struct Encoding {
     /// How an event is written; `json` by default.
     pub codec: EncodingCodec,
     /// Whose names an event is written with; `livebook` by default, others need the codec `json`.
     pub schema: Schema,
     /// Members that are written, by path (`message`, `metadata.code`); all, where there are none.
+    #[schemars(inner(regex(pattern = PATH_PATTERN)))]
     pub only_fields: Option<Vec<String>>,
     /// Members that are not written.
+    #[schemars(inner(regex(pattern = PATH_PATTERN)))]
     pub except_fields: Vec<String>,
 }
 
+/// What a path looks like.
+const PATH_PATTERN: &str = r#"^\.?(metadata\.)?[^.\[\]"]+$"#;
 /// What a path may name.
 const PATHS: &str = "name a member of the record (`message`) or of its metadata (`metadata.code`)";
 

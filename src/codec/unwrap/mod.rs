@@ -16,13 +16,14 @@ pub mod shape;
 #[cfg(test)]
 mod tests;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Wrappers around each other that are taken off; what stands inside more is decoded as it is.
 pub const NESTING_MAX: usize = 4;
 
 /// What stands around the lines of a log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Unwrap {
     /// Found out line by line, for the codec `livebook`; nothing, for the others.

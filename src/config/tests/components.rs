@@ -6,10 +6,11 @@ use crate::event::{Batch, Demand, Event, Invalid};
 use crate::sinks::SinkConfig;
 use crate::sources::{SourceConfig, Task};
 use crate::transforms::{Ports, Transform, TransformConfig};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Demo {
     _format: Format,
@@ -21,14 +22,14 @@ struct Demo {
     decoding: Option<Decoding>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Format {
     LivebookJson,
     LivebookText,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(try_from = "f64")]
 struct Fraction(f64);
 
@@ -41,7 +42,7 @@ impl TryFrom<f64> for Fraction {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Decoding {
     codec: Format,
@@ -73,7 +74,7 @@ impl SourceConfig for Demo {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Pass {
     #[serde(default)]
@@ -107,7 +108,7 @@ impl TransformConfig for Pass {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Out {
     uri: String,
@@ -129,7 +130,7 @@ impl SinkConfig for Out {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Null {}
 

@@ -8,8 +8,11 @@ use crate::codec::{Chunk, Codec, Decoded, Decoder, Decoding, Settings};
 use crate::event::{Event, Invalid, Made, Mark, Notes, Origin, Stream, Tree};
 use crate::language::{Field, Program, timezone};
 use bytes::Bytes;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::json;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use vrl::value::Value;
@@ -18,18 +21,25 @@ use vrl::value::Value;
 const ZONE: &str = "UTC";
 
 /// One of the `inputs` of a test.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = by_kind)]
 pub(super) struct Input {
+    /// The transform that gets it: one id, or a list of them.
+    #[schemars(extend("minItems" = 1))]
     pub insert_at: Ids,
+    /// How the event is written.
     #[serde(default, rename = "type")]
+    #[schemars(extend("default" = Kind::default().name()))]
     kind: Kind,
     /// The text of a line, or of a record of several.
     value: Option<String>,
     /// A program that makes the event.
     source: Option<String>,
     /// The members of the event by their paths.
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     log_fields: Option<Fields>,
+    #[schemars(skip)]
     metric: Option<IgnoredAny>,
 }
 
@@ -60,6 +70,37 @@ impl Kind {
             Kind::Log => "log_fields",
             Kind::Vrl => "source",
         }
+    }
+}
+
+/// Says in the schema which options do not belong to which type.
+fn by_kind(input: &mut Schema) {
+    let all = [Kind::Raw, Kind::Log, Kind::Vrl];
+    let mut rest = json!({});
+    for kind in all {
+        // What is not given is the default.
+        let needed: &[&str] = if kind == Kind::default() { &[] } else { &["type"] };
+        let others = all.into_iter().filter(|other| *other != kind);
+        let others: serde_json::Map<_, _> =
+            others.map(|other| (other.key().to_owned(), false.into())).collect();
+        rest = json!({
+            "if": {"required": needed, "properties": {"type": {"const": kind.name()}}},
+            "then": {"properties": others},
+            "else": rest,
+        });
+    }
+    if let serde_json::Value::Object(rest) = rest {
+        rest.into_iter().for_each(|(keyword, value)| drop(input.insert(keyword, value)));
+    }
+}
+
+impl JsonSchema for Kind {
+    fn schema_name() -> Cow<'static, str> {
+        "InputKind".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "enum": Kind::NAMES})
     }
 }
 

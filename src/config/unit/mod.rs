@@ -20,6 +20,7 @@ use super::{Loaded, Plan};
 use crate::event::Invalid;
 use crate::topology::{Node, OutputId, Trial, Unbuildable, downstream};
 use crate::transforms::TransformConfig;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use std::ops::Range;
 use std::sync::Arc;
 use world::World;
@@ -104,6 +105,11 @@ fn placed(message: &str) -> (Option<Range<usize>>, &str) {
         Some((start.parse().ok()?..end.parse().ok()?, rest))
     };
     read().map_or((None, message), |(span, rest)| (Some(span), rest))
+}
+
+/// The JSON Schema of a test.
+pub(super) fn schema(generator: &mut SchemaGenerator) -> Schema {
+    options::Test::json_schema(generator)
 }
 
 /// The tests that stand in a file, of which `sections` are the known sections.

@@ -5,9 +5,12 @@ use super::world::World;
 use crate::event::{Invalid, Stream};
 use crate::language::ConditionOption;
 use crate::topology::{Check, Insertion, Trial};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::json;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,24 +19,36 @@ use std::sync::Arc;
 pub(super) const RECEIVED_MS: u64 = 1_735_689_600_000;
 
 /// A test.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend(
+    "if" = {"not": {"required": ["input"]}},
+    "then" = {"required": ["inputs"], "properties": {"inputs": {"minItems": 1}}},
+    "anyOf" = [{"required": ["outputs"]}, {"required": ["no_outputs_from"]}],
+))]
 pub(super) struct Test {
+    /// What it is called in the results.
     pub name: String,
     /// Vector's older name for one of `inputs`.
     input: Option<Input>,
+    /// The events that are put in.
     #[serde(default)]
     inputs: Vec<Input>,
+    /// What has to come out.
     #[serde(default)]
     outputs: Vec<Output>,
+    /// Transforms out of which nothing may come: one id, or a list of them.
     #[serde(default)]
     no_outputs_from: Ids,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Output {
+    /// The transform, or its port, out of which it comes: one id, or a list of them.
+    #[schemars(extend("minItems" = 1))]
     extract_from: Ids,
+    /// What has to hold of one of the events, all of it: one condition, or a list of them.
     #[serde(default)]
     conditions: Conditions,
     /// How many events have to come out; one or more where it is not given.
@@ -138,6 +153,16 @@ impl<'de> Deserialize<'de> for Ids {
     }
 }
 
+impl JsonSchema for Ids {
+    fn schema_name() -> Cow<'static, str> {
+        "Ids".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": ["string", "array"], "items": {"type": "string"}})
+    }
+}
+
 /// One condition, or a list of them.
 #[derive(Default)]
 struct Conditions {
@@ -173,5 +198,19 @@ impl<'de> Deserialize<'de> for Conditions {
             }
         }
         deserializer.deserialize_any(OneOrMore)
+    }
+}
+
+impl JsonSchema for Conditions {
+    fn schema_name() -> Cow<'static, str> {
+        "Conditions".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = ConditionOption::json_schema(generator);
+        let mut schema = one.clone();
+        schema.insert("type".to_owned(), json!(["string", "object", "array"]));
+        schema.insert("items".to_owned(), one.to_value());
+        schema
     }
 }

@@ -63,7 +63,8 @@ use crate::delivery::disk::Trouble;
 use crate::delivery::{BoxFuture, Sink, Work, WriteError, clock};
 use crate::event::{Event, Invalid};
 use housekeeping::{Housekeeper, Rules};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::future::ready;
 use std::num::NonZeroU32;
@@ -79,7 +80,7 @@ const ROOM_BYTES_ONE: usize = 1024 * 1024;
 const ROOM_BYTES_MANY: usize = 16 * 1024;
 
 /// The options; see the [module](self).
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct File {
     /// Where to.
@@ -106,10 +107,11 @@ fn idle_timeout_secs() -> NonZeroU32 {
 }
 
 /// The options `rotation.*`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rotation {
     /// How long a file may get.
+    #[schemars(range(min = MAX_BYTES_MIN))]
     pub max_bytes: Option<u64>,
     /// How long it is written.
     pub interval: Option<Interval>,
@@ -148,7 +150,7 @@ impl Rotation {
 }
 
 /// How long a file is written before it is rotated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Interval {
     /// Until the full hour.
@@ -158,7 +160,7 @@ pub enum Interval {
 }
 
 /// What an acknowledgement waits for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Fsync {
     /// That a batch is on the disk.
@@ -168,9 +170,13 @@ pub enum Fsync {
     Never,
 }
 
+/// Octal, with which the owner may read and write.
+const MODE_PATTERN: &str = "^(0o)?0*[67][0-7]{2}$";
+
 /// Permissions, written in octal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = MODE_PATTERN))]
 pub struct Mode(u32);
 
 impl Default for Mode {
@@ -195,6 +201,12 @@ impl TryFrom<String> for Mode {
             ));
         }
         Ok(Mode(bits))
+    }
+}
+
+impl From<Mode> for String {
+    fn from(mode: Mode) -> String {
+        format!("{:04o}", mode.0)
     }
 }
 

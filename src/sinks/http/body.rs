@@ -3,6 +3,7 @@
 use crate::codec::{Compression, Encoding, EncodingCodec, Schema};
 use crate::delivery::Request;
 use flate2::write::GzEncoder;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::io::{self, Write};
 
@@ -13,7 +14,7 @@ const OTLP_BEFORE: &[u8] = b"{\"resourceLogs\":[";
 const OTLP_BEHIND: &[u8] = b"]}";
 
 /// The option `framing`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Framing {
     /// What stands between events.
@@ -21,7 +22,7 @@ pub struct Framing {
 }
 
 /// What stands between events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FramingMethod {
     /// Each event ends in a newline.

@@ -10,6 +10,8 @@
 //! | `encoding.only_fields`, `encoding.except_fields` | the members of Livebook's event that are written, or not, by path | all |
 //! | `compression` | `none`, `gzip` or `zstd` | `none` |
 //! | `auth.strategy` | `bearer` (with `auth.token`) or `basic` (with `auth.user`, `auth.password`) | none |
+//! | `auth.token` | the token, of `bearer` | |
+//! | `auth.user`, `auth.password` | who we are, of `basic` | |
 //! | `headers` | a table of further headers | none |
 //! | `tls.ca_file` | who signs the server's certificate, in PEM, instead of those that the system trusts | the system's |
 //! | `tls.crt_file`, `tls.key_file` | our own certificate and its key, in PEM, for servers that ask | none |
@@ -65,7 +67,8 @@ use crate::event::Invalid;
 use crate::net::{Auth, Secret};
 use body::Form;
 use client::{Endpoint, Requests};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
@@ -76,7 +79,7 @@ const CONCURRENCY_MAX: u32 = 256;
 const SECS_MAX: f64 = 86_400.0;
 
 /// How a request is made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// `POST`.
@@ -89,8 +92,9 @@ pub enum Method {
 }
 
 /// A time in seconds, more than nothing and a day at most.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(try_from = "f64")]
+#[schemars(extend("exclusiveMinimum" = 0, "maximum" = SECS_MAX))]
 pub struct Secs(f64);
 
 impl TryFrom<f64> for Secs {
@@ -111,7 +115,7 @@ impl Secs {
 }
 
 /// The options `batch.*`.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Batching {
     /// Bytes of a request, before compression.
@@ -131,12 +135,13 @@ impl Default for Batching {
 }
 
 /// The options `request.*`.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Requesting {
     /// How long an answer may take.
     pub timeout_secs: Secs,
     /// Requests at a time.
+    #[schemars(range(max = CONCURRENCY_MAX))]
     pub concurrency: NonZeroU32,
     /// How often a request is repeated.
     pub retry_attempts: Option<NonZeroU32>,
@@ -159,10 +164,11 @@ impl Default for Requesting {
 }
 
 /// The options; see the [module](self).
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Http {
     /// Where to.
+    #[schemars(regex(pattern = r"^\s*[Hh][Tt][Tt][Pp][Ss]?:[^#]*$"))]
     pub uri: String,
     /// How a request is made.
     #[serde(default)]

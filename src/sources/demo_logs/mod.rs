@@ -13,7 +13,7 @@
 //! | `seed` | the same seed gives the same log | `1` |
 //! | `interval_secs` | seconds between records; `0` writes as fast as they are taken | `1.0` |
 //! | `rate` | records per second, in the place of `interval_secs` | none |
-//! | `decoding.codec`, `decoding.unwrap`, `max_record_bytes` | as in `stdin` | |
+//! | `decoding.codec`, `decoding.unwrap`, `decoding.timezone`, `max_record_bytes` | as in `stdin` | |
 //!
 //! Where records come at a pace, the first bears the time at which the source starts; at full speed it bears a fixed
 //! time, so that the log is the same byte for byte and a benchmark can name its input by four settings. The times of
@@ -44,7 +44,8 @@ use crate::codec::{Chunk, Decoder, Decoding, RecordBytes};
 use crate::delivery::{Intake, SourceContext, clock};
 use crate::event::{Invalid, Stream};
 use bytes::Bytes;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// At full speed, records are handed on in pieces of this many bytes.
@@ -54,7 +55,7 @@ const FIXED_START_MS: u64 = 1_759_737_600_000;
 
 /// The shape of the log: what `LIVEBOOK_LOG_FORMAT` says, with
 /// `LIVEBOOK_LOG_METADATA=users,session_mode,code,event,request_id`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum Format {
     /// One JSON object per line.
     #[default]
@@ -66,7 +67,7 @@ pub enum Format {
 }
 
 /// The options; see the [module](self).
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DemoLogs {
     /// The shape of the log.
@@ -74,12 +75,15 @@ pub struct DemoLogs {
     /// Records until the source ends.
     pub count: Option<u64>,
     /// The share of records that belong to an evaluation.
+    #[schemars(range(min = 0, max = 1))]
     pub evaluations: f64,
     /// What the log depends on.
     pub seed: u64,
     /// Seconds between records.
+    #[schemars(range(min = 0, max = INTERVAL_SECS_MAX))]
     pub interval_secs: Option<f64>,
     /// Records per second.
+    #[schemars(range(min = 1.0 / INTERVAL_SECS_MAX))]
     pub rate: Option<f64>,
     /// How bytes become events.
     pub decoding: Decoding,

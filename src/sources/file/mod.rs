@@ -55,7 +55,8 @@ use crate::event::{Invalid, Stream};
 use checkpoints::Store;
 use discover::Patterns;
 use reader::Reader;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -66,7 +67,7 @@ use tokio::sync::{mpsc, oneshot};
 const PIECES_AHEAD: usize = 2;
 
 /// Where to begin with a file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReadFrom {
     /// At its first line.
@@ -77,10 +78,11 @@ pub enum ReadFrom {
 }
 
 /// The options; see the [module](self).
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileSource {
     /// Files to read.
+    #[schemars(length(min = 1))]
     pub include: Vec<String>,
     /// Files to leave out.
     #[serde(default)]
@@ -96,6 +98,7 @@ pub struct FileSource {
     pub oldest_first: bool,
     /// How often to look for new files, in milliseconds.
     #[serde(default = "FileSource::cooldown_ms")]
+    #[schemars(range(min = COOLDOWN_MS_MIN))]
     pub glob_minimum_cooldown_ms: u64,
     /// How long a rotated file may have nothing new until it is finished, in seconds.
     #[serde(default = "FileSource::rotate_wait")]

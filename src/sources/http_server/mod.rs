@@ -6,6 +6,8 @@
 //! | `path` | the path that takes records | `/` |
 //! | `strict_path` | whether only that very path does, and not those below it | `true` |
 //! | `auth.strategy` | who may send: `bearer` (with `auth.token`) or `basic` (with `auth.user` and `auth.password`) | everybody |
+//! | `auth.token` | the token that senders show, by `bearer` | |
+//! | `auth.user`, `auth.password` | who senders say they are, by `basic` | |
 //! | `tls.crt_file`, `tls.key_file` | the server's certificate (with those it is signed by) and key, in PEM | no TLS |
 //! | `tls.ca_file`, `tls.verify_certificate` | with `true`, clients need a certificate signed by one of that file | none is asked for |
 //! | `max_body_bytes` | length of the longest body, unpacked, in bytes | `20971520` |
@@ -65,14 +67,15 @@ use crate::codec::{Decoding, RecordBytes, Settings};
 use crate::delivery::{BoxFuture, Door, SourceContext};
 use crate::event::Invalid;
 use crate::net::{Address, Auth};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
 use tls::Tls;
 
 /// A time in seconds, one or more.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Seconds(NonZeroU32);
 
@@ -88,7 +91,7 @@ impl Seconds {
 }
 
 /// The options `keepalive.*`.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Keepalive {
     /// After how long a connection is closed.
@@ -102,7 +105,7 @@ impl Default for Keepalive {
 }
 
 /// The options `acknowledgements.*`.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Acknowledgements {
     /// Whether an answer waits for the delivery.
@@ -116,13 +119,14 @@ impl Default for Acknowledgements {
 }
 
 /// The options; see the [module](self).
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpServer {
     /// Where to listen.
     pub address: Address,
     /// The path that takes records.
     #[serde(default = "HttpServer::root")]
+    #[schemars(regex(pattern = r"^/[^?#]*$"))]
     pub path: String,
     /// Whether only that very path does.
     #[serde(default = "HttpServer::yes")]

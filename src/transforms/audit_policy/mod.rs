@@ -7,6 +7,8 @@
 //! | option | meaning | default |
 //! |---|---|---|
 //! | `rules` | a list of rules, of which the first one that fits decides; with any, Livebook's own policy no longer does | none |
+//! | `rules.level` | what becomes of an evaluation that the rule fits: `none`, `metadata` or `code`, as in `default_level` | needed |
+//! | `rules.name` | what the hits of the rule are counted by, in a line at the end of a run | its place |
 //! | `default_level` | what no rule decides: `none` drops it, `metadata` keeps who and when with `code_sha256` and `code_bytes` in the place of the code, `code` keeps all | `code` |
 //! | `other_events` | events that are no evaluation and fit no rule: `drop` or `pass` | `drop` |
 //! | `digest_key` | a key that makes `code_sha256` an HMAC: without it, short code can be found out by trying; 16 bytes or more | none |
@@ -25,8 +27,7 @@
 //! A `when` that fails (`!` on a member that is not there) is neither true nor false: of its rule and of what is decided
 //! without it, that counts which keeps more. It is counted as a program that failed.
 //!
-//! `name` is what the hits of a rule are counted by, in a line at the end of a run. **A name is what users call
-//! themselves:** rules that keep less should go by ids and emails that somebody vouches for.
+//! **A name is what users call themselves:** rules that keep less should go by ids and emails that somebody vouches for.
 //!
 //! `metadata` puts the digest wherever else the code stands too: in `message`, and in the place of every member that
 //! holds it. What is dropped is counted as `policy` (by a rule or by Livebook's policy) and `other_event`.
@@ -62,12 +63,13 @@ use crate::event::{Batch, Demand, Event, Invalid, Place, Secret};
 use crate::livebook::EVALUATE;
 use digest::Digester;
 use rules::{Answer, Condition};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// How much of an evaluation is recorded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     // In the order of how much they keep.
@@ -81,7 +83,7 @@ pub enum Level {
 }
 
 /// What becomes of events that are no evaluation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OtherEvents {
     /// They are dropped, counted.
@@ -92,7 +94,7 @@ pub enum OtherEvents {
 }
 
 /// The options; see the [module](self).
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuditPolicy {
     /// The first one that fits decides.

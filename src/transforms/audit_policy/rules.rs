@@ -6,6 +6,7 @@ use crate::event::{Event, Invalid, Place};
 use crate::language::{ConditionOption, Holds};
 use crate::livebook::EVALUATE;
 use glob::{MatchOptions, Pattern};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Who somebody is does not depend on how it is written.
@@ -16,7 +17,7 @@ const OPTIONS: MatchOptions = MatchOptions {
 };
 
 /// A mode of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// A notebook session.
@@ -35,7 +36,7 @@ impl Mode {
 }
 
 /// One of the `rules`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     /// What its hits are counted by; by its place (`rule 1`), where it has none.
@@ -45,15 +46,18 @@ pub struct Rule {
     pub level: Level,
     /// The session is in one of these modes.
     #[serde(default)]
+    #[schemars(length(min = 1))]
     pub session_modes: Option<Vec<Mode>>,
     /// Those who were connected fit one of these patterns, by id, name or email.
     #[serde(default)]
+    #[schemars(length(min = 1))]
     pub users: Option<Vec<String>>,
     /// The app is a deployed one, or is not.
     #[serde(default)]
     pub app_permanent: Option<bool>,
     /// `metadata.event` fits one of these patterns.
     #[serde(default)]
+    #[schemars(length(min = 1))]
     pub events: Option<Vec<String>>,
     /// A condition in VRL.
     #[serde(default)]

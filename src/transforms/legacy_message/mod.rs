@@ -29,11 +29,12 @@ mod twins;
 use super::{Memory, Ports, Transform, TransformConfig};
 use crate::event::{Batch, Demand, Event, Invalid};
 use record::{Examined, Lists, examine, write_canonical};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use twins::{Held, Met, Twins, join};
 
 /// What becomes of `message`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageOption {
     /// It stays as it came.
@@ -46,7 +47,7 @@ pub enum MessageOption {
 }
 
 /// What becomes of the two records of an evaluation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TwinsOption {
     /// One event.
@@ -57,7 +58,7 @@ pub enum TwinsOption {
 }
 
 /// The options; see the [module](self).
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LegacyMessage {
     /// What becomes of `message`.
@@ -65,6 +66,7 @@ pub struct LegacyMessage {
     /// What becomes of twins.
     pub twins: TwinsOption,
     /// How long twins may be apart, in milliseconds.
+    #[schemars(range(max = WAIT_MS_MAX))]
     pub twin_wait_ms: u64,
 }
 

@@ -54,6 +54,7 @@ use event::Secrets;
 use gitleaks::{RulesFile, translated};
 use hmac::{Hmac, Mac};
 use rule::Rule;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use set::RuleSet;
 use sha2::Sha256;
@@ -61,7 +62,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 /// The options; see the [module](self).
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Redact {
     /// Whether the rules that come with the program are used.
