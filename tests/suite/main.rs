@@ -65,6 +65,7 @@ mod schema;
 mod schemas;
 mod signals;
 mod simulation;
+mod soak;
 mod start_up;
 mod tap;
 mod text;
