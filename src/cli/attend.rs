@@ -56,35 +56,45 @@ impl<'a> Attendant<'a> {
             (address, Box::pin(Api::new(listener, Arc::clone(&status)).serve()))
         };
         let mut api: Option<Answering> = listener.map(serve);
+        // Bound for an API that answers when its reload is complete.
+        let mut bound: Option<(SocketAddr, TcpListener)> = None;
         let mut under_way = FuturesUnordered::new();
         loop {
             let asked = tokio::select! {
                 never = answering(&mut api) => match never {},
-                Some(outcome) = under_way.next(), if !under_way.is_empty() => {
-                    tell(outcome);
+                Some((answer, address, files)) = under_way.next(), if !under_way.is_empty() => {
+                    let is_done = tell(answer);
+                    if let Some(watch) = watch.as_mut().filter(|_| is_done) {
+                        watch.follow(files);
+                    }
+                    let now = api.as_ref().map(|(address, _)| *address);
+                    let listener = bound.take_if(|(bound, _)| Some(*bound) == address);
+                    if is_done && address != now {
+                        api = listener.map(serve);
+                    }
                     continue;
                 }
-                _ = hup.recv() => "SIGHUP",
+                _ = hup.recv() => {
+                    if let Some(watch) = &mut watch {
+                        watch.seen();
+                    }
+                    "SIGHUP"
+                }
                 () = changed(&mut watch) => "the config has changed",
             };
-            let before = api.as_ref().map(|(address, _)| *address);
+            let taken =
+                [api.as_ref().map(|(address, _)| *address), bound.as_ref().map(|(address, _)| *address)];
             let read = tokio::select! {
                 never = answering(&mut api) => match never {},
-                read = read(args, before, asked) => read,
+                read = read(args, &taken, asked) => read,
             };
             let Some((Loaded { plan, .. }, listener)) = read else { continue };
             let (address, files) = (plan.api, plan.files());
+            bound = listener.or(bound);
             let (done, answer) = oneshot::channel();
             // It is full only while the pipeline is about to take what is in it.
-            if reloads.send(Reload { plan, done }).await.is_err() {
-                continue;
-            }
-            under_way.push(answer);
-            if let Some(watch) = &mut watch {
-                watch.follow(files);
-            }
-            if address != before {
-                api = listener.map(serve);
+            if reloads.send(Reload { plan, done }).await.is_ok() {
+                under_way.push(async move { (answer.await, address, files) });
             }
         }
     }
@@ -107,10 +117,11 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
     Ok(listener)
 }
 
-/// Reads the config again, and opens the door of its API where that is another one than `before`. What is wrong is told.
+/// Reads the config again, and opens the door of its API where that is none of those that are `taken`. What is wrong is
+/// told.
 async fn read(
     args: &RunArgs,
-    before: Option<SocketAddr>,
+    taken: &[Option<SocketAddr>],
     asked: &str,
 ) -> Option<(Loaded, Option<(SocketAddr, TcpListener)>)> {
     if args.config.config.iter().any(|path| path.as_os_str() == "-") {
@@ -128,7 +139,7 @@ async fn read(
         refused("the config has errors");
         return None;
     };
-    match loaded.plan.api.filter(|address| Some(*address) != before) {
+    match loaded.plan.api.filter(|address| !taken.contains(&Some(*address))) {
         None => Some((loaded, None)),
         Some(address) => match listen(address).await {
             Ok(listener) => Some((loaded, Some((address, listener)))),
@@ -144,18 +155,26 @@ fn refused(why: &str) {
     tracing::error!("the reload is refused, and what runs goes on: {why}");
 }
 
-fn tell(outcome: Result<Reloaded, oneshot::error::RecvError>) {
+/// Tells what came of a reload; whether it is done.
+fn tell(outcome: Result<Reloaded, oneshot::error::RecvError>) -> bool {
     match outcome {
-        Ok(Ok(changes)) if changes.is_empty() => tracing::info!("reloaded: nothing has changed"),
+        Ok(Ok(changes)) if changes.is_empty() => tracing::info!("reloaded: no component has changed"),
         Ok(Ok(changes)) => {
             let Changes { added, changed, rewired, removed } = &changes;
             let (added, changed) = (added.join(" "), changed.join(" "));
             let (rewired, removed) = (rewired.join(" "), removed.join(" "));
             tracing::info!(added, changed, rewired, removed, "reloaded");
         }
-        Ok(Err(why)) => refused(&why),
-        Err(_) => tracing::debug!("the run has ended before a reload was complete"),
+        Ok(Err(why)) => {
+            refused(&why);
+            return false;
+        }
+        Err(_) => {
+            tracing::debug!("the run has ended before a reload was complete");
+            return false;
+        }
     }
+    true
 }
 
 /// Looks at the files of a config now and then.
@@ -179,6 +198,11 @@ impl Watch {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let known = stamp(config, &named);
         Watch { config: config.to_vec(), named, ticks, known, found: None }
+    }
+
+    /// The files are about to be read as they are now.
+    fn seen(&mut self) {
+        (self.known, self.found) = (stamp(&self.config, &self.named), None);
     }
 
     /// Looks at other files that options name, from now on.

@@ -67,53 +67,17 @@ pub fn explaining(plan: Plan, source: Box<dyn SourceConfig>, sink: Box<dyn SinkC
                 let policy = Arc::new(node.config);
                 if is_needed {
                     let (inputs, config) = (inputs.clone(), Box::new(Passing(Arc::clone(&policy))));
-                    transforms.push(Node {
-                        id,
-                        kind,
-                        inputs,
-                        limits,
-                        disk: None,
-                        print: 0,
-                        files: Vec::new(),
-                        config,
-                    });
+                    transforms.push(Node::new(id, kind, inputs, limits, config));
                 }
                 let config = Box::new(Explained { policy, label });
-                transforms.push(Node {
-                    id: told,
-                    kind,
-                    inputs,
-                    limits,
-                    disk: None,
-                    print: 0,
-                    files: Vec::new(),
-                    config,
-                });
+                transforms.push(Node::new(told, kind, inputs, limits, config));
             }
             (false, true) => transforms.push(node),
             (false, false) => {}
         }
     }
-    let source = Node {
-        id: log,
-        kind: "stdin",
-        inputs: Vec::new(),
-        limits,
-        disk: None,
-        print: 0,
-        files: Vec::new(),
-        config: source,
-    };
-    let sink = Node {
-        id: "<screen>".to_owned(),
-        kind: "console",
-        inputs: screens,
-        limits,
-        disk: None,
-        print: 0,
-        files: Vec::new(),
-        config: sink,
-    };
+    let source = Node::new(log, "stdin", Vec::new(), limits, source);
+    let sink = Node::new("<screen>".to_owned(), "console", screens, limits, sink);
     Some(Plan {
         sources: vec![source],
         transforms,

@@ -68,7 +68,16 @@ pub struct Clearing {
     ending: Vec<oneshot::Receiver<()>>,
     /// Outputs that get other consumers.
     exchanges: Vec<(Arc<Outputs>, Consumers)>,
-    leaving: Vec<(Option<String>, oneshot::Sender<Leave>, Leave, oneshot::Receiver<Left>)>,
+    leaving: Vec<Leaving>,
+}
+
+/// A segment that is to make room.
+struct Leaving {
+    /// The transform behind its queue.
+    head: Option<String>,
+    order: Leave,
+    ask: oneshot::Sender<Leave>,
+    left: oneshot::Receiver<Left>,
 }
 
 /// The place is cleared.
@@ -108,11 +117,11 @@ impl Clearing {
             cleared.exchanges.push((outputs.exchange().await, consumers));
         }
         let (drained, at_once): (Vec<_>, Vec<_>) =
-            leaving.into_iter().partition(|(_, _, order, _)| order.when_drained);
+            leaving.into_iter().partition(|leaving| leaving.order.when_drained);
         let mut lefts = Vec::new();
-        for (head, sender, order, left) in drained.into_iter().chain(at_once) {
+        for Leaving { head, order, ask, left } in drained.into_iter().chain(at_once) {
             // One that has ended by itself has nobody to hear it.
-            sender.send(order).map_err(drop).unwrap_or_default();
+            ask.send(order).map_err(drop).unwrap_or_default();
             lefts.push((head, left));
         }
         for (exchange, _) in &mut cleared.exchanges {
@@ -373,12 +382,8 @@ fn make(plan: &Plan, id: &str) -> Result<Box<dyn Transform>, Unbuildable> {
 }
 
 /// What a segment is asked when others begin in its place.
-fn leave(
-    running: Running,
-    begin: &[Members],
-    wanted: &[Members],
-) -> (Option<String>, oneshot::Sender<Leave>, Leave, oneshot::Receiver<Left>) {
-    let Running { members, leave, left, .. } = running;
+fn leave(running: Running, begin: &[Members], wanted: &[Members]) -> Leaving {
+    let Running { members, leave: ask, left, .. } = running;
     let head = members.first().map(|head| head.id.clone());
     let is_head =
         |id: &String| wanted.iter().any(|members| members.first().is_some_and(|head| head.id == *id));
@@ -393,5 +398,5 @@ fn leave(
             false => order.ending.insert(member.id.clone()),
         };
     }
-    (head, leave, order, left)
+    Leaving { head, order, ask, left }
 }

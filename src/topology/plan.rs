@@ -52,6 +52,19 @@ pub struct Node<C: ?Sized> {
     pub config: Box<C>,
 }
 
+impl<C: ?Sized> Node<C> {
+    /// One that no file declares.
+    pub fn new(
+        id: String,
+        kind: &'static str,
+        inputs: Vec<OutputId>,
+        limits: Limits,
+        config: Box<C>,
+    ) -> Node<C> {
+        Node { id, kind, inputs, limits, disk: None, print: 0, files: Vec::new(), config }
+    }
+}
+
 /// A whole pipeline, checked: every input exists and there is no cycle.
 pub struct Plan {
     /// In the order of their ids.

@@ -117,7 +117,7 @@ impl Pipeline {
             meters: BTreeMap::new(),
             roles: BTreeMap::new(),
             trigger,
-            status: Arc::new(Status::new()),
+            status: Arc::new(Status::starting()),
             replaced: BTreeSet::new(),
             turning: None,
             next: None,
@@ -225,16 +225,16 @@ impl Pipeline {
             return Err(why);
         }
         if changes.is_empty() {
+            // What belongs to no component may have.
+            self.sinks.ground().stop_timeout = plan.shutdown_timeout;
             self.status.show(&plan, &self.meters);
+            self.plan = Arc::new(plan);
             return Ok((changes, None));
         }
         let mut doors = BTreeMap::new();
         for node in &plan.sources {
-            if self
-                .known
-                .get(&node.id)
-                .is_some_and(|then| now.get(&node.id).is_some_and(|now| now.is_same(then)))
-            {
+            let then = self.known.get(&node.id);
+            if now.get(&node.id).zip(then).is_some_and(|(now, then)| now.is_same(then)) {
                 continue;
             }
             let door = self.door(&node.id);

@@ -64,7 +64,7 @@ pub struct Status {
 
 impl Status {
     /// Of a pipeline that is being started.
-    pub fn new() -> Status {
+    pub fn starting() -> Status {
         let (components, tap) = (Mutex::new(Arc::default()), Mutex::default());
         Status { components, started_ms: clock::now_ms(), tap, is_stopping: AtomicBool::new(false) }
     }

@@ -195,7 +195,7 @@ fn a_config_that_can_not_run_is_refused_and_changes_nothing() {
         program.waits_for("out.jsonl", count + 1);
     }
     program.reload(&good);
-    assert!(program.live.stderr().contains("reloaded: nothing has changed"));
+    assert!(program.live.stderr().contains("reloaded: no component has changed"));
     assert_eq!(messages(&program.lines("out.jsonl")), texts(0..6));
     program.stops(0);
 }

@@ -241,7 +241,7 @@ fn another_config_ends_what_it_does_not_have_or_does_not_show() {
     assert!(said.contains("another config has no such component"), "{said}");
     live.write(other_json(1).as_bytes());
     stays.event(TIMEOUT);
-    reload(&live, api("off") + without, "nothing has changed");
+    reload(&live, api("off") + without, "no component has changed");
     let said = stays.wait(TIMEOUT).1;
     assert!(said.contains("another config shows events to nobody"), "{said}");
     assert_eq!(no_tap(address, &["livebook"]).0, Some(1));
