@@ -216,22 +216,30 @@ fn a_long_run_with_reloads_loses_nothing_and_grows_nowhere() {
     assert_eq!(repeated, 0, "evaluations came more than once");
     let summary = stderr.lines().rfind(|line| line.contains("records=")).unwrap();
     assert!(summary.contains(&format!("records={}", total + total / OTHER_EVERY)), "{summary}");
+    let figures = grows_nowhere(&samples);
+    eprintln!(
+        "{} s, {reloads} reloads and {broken} broken ones: {total} evaluations ({} bytes) in, {} out, {poisoned} rejected; \
+         {figures}",
+        time.as_secs(),
+        bytes.load(Ordering::Relaxed),
+        total - poisoned,
+    );
+}
+
+/// Compares the second fifth of a run with its last.
+fn grows_nowhere(samples: &[(u64, u64)]) -> String {
     let part = samples.len() / 5;
     let (first, last) = (&samples[part..2 * part], &samples[4 * part..]);
     let memory = |part: &[(u64, u64)]| median(part.iter().map(|sample| sample.0).collect());
     let descriptors = |part: &[(u64, u64)]| part.iter().map(|sample| sample.1).max().unwrap();
-    eprintln!(
-        "{} s, {reloads} reloads and {broken} broken ones: {total} evaluations ({} bytes) in, {} out, {poisoned} rejected; \
-         memory (median) {} then {} KiB, descriptors (most) {} then {}",
-        time.as_secs(),
-        bytes.load(Ordering::Relaxed),
-        total - poisoned,
+    // What a part of a short run needs now and then is no growth.
+    assert!(memory(last) < memory(first) * 5 / 4 + 8 * 1024, "{} KiB, then {}", memory(first), memory(last));
+    assert!(descriptors(last) <= descriptors(first) + 8, "{} then {}", descriptors(first), descriptors(last));
+    format!(
+        "memory (median) {} then {} KiB, descriptors (most) {} then {}",
         memory(first),
         memory(last),
         descriptors(first),
-        descriptors(last),
-    );
-    // What a part of a short run needs now and then is no growth.
-    assert!(memory(last) < memory(first) * 5 / 4 + 8 * 1024, "{} KiB, then {}", memory(first), memory(last));
-    assert!(descriptors(last) <= descriptors(first) + 8);
+        descriptors(last)
+    )
 }
