@@ -32,20 +32,6 @@ impl Changes {
     }
 }
 
-impl std::fmt::Display for Changes {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let parts = [
-            ("added", &self.added),
-            ("changed", &self.changed),
-            ("rewired", &self.rewired),
-            ("removed", &self.removed),
-        ];
-        let said = parts.iter().filter(|(_, ids)| !ids.is_empty());
-        let said: Vec<String> = said.map(|(what, ids)| format!("{what} {}", ids.join(", "))).collect();
-        if said.is_empty() { write!(f, "nothing has changed") } else { write!(f, "{}", said.join("; ")) }
-    }
-}
-
 /// What a component is, as far as a reload is concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {

@@ -8,7 +8,7 @@ use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 const GOOD: &str = "{\"message\":\"good\"}\n";
@@ -51,6 +51,15 @@ impl Papers {
         server: &Server,
         with_certificate: bool,
     ) -> Client<StreamOwned<ClientConnection, TcpStream>> {
+        self.client_to(server.address, with_certificate)
+    }
+
+    /// A client that trusts the authority alone.
+    pub fn client_to(
+        &self,
+        address: SocketAddr,
+        with_certificate: bool,
+    ) -> Client<StreamOwned<ClientConnection, TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(self.path("ca.crt")).unwrap()).unwrap();
         let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
@@ -66,7 +75,7 @@ impl Papers {
         };
         let name = ServerName::try_from("localhost").unwrap();
         let session = ClientConnection::new(Arc::new(config), name).unwrap();
-        let stream = TcpStream::connect(server.address).unwrap();
+        let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         Client::new(StreamOwned::new(session, stream))
     }

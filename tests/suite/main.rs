@@ -61,6 +61,7 @@ mod receiver;
 mod redact;
 mod registry;
 mod reload;
+mod reload_sinks;
 mod schema;
 mod schemas;
 mod signals;

@@ -3,27 +3,27 @@
 
 use crate::harness::{Live, Run, TIMEOUT, TempDir, until};
 use crate::http_client::Client;
+use crate::http_tls::Papers;
 use crate::logs::*;
-use crate::receiver::{Answer, OK, Receiver};
+use crate::receiver::{OK, Receiver};
 use crate::tools::free_address;
 use serde_json::Value;
 use std::io::Write;
 use std::net::TcpStream;
 use std::path::Path;
-use std::time::Duration;
 
 /// A program whose config can be written anew.
-struct Program {
-    live: Live,
-    dir: TempDir,
+pub struct Program {
+    pub live: Live,
+    pub dir: TempDir,
 }
 
 impl Program {
-    fn start(config: &str) -> Program {
+    pub fn start(config: &str) -> Program {
         Program::start_with(config, &[])
     }
 
-    fn start_with(config: &str, args: &[&str]) -> Program {
+    pub fn start_with(config: &str, args: &[&str]) -> Program {
         let dir = TempDir::new();
         dir.write("config.toml", config);
         let live = Run::new(&["-c", "config.toml"]).arg_all(args).current_dir(dir.path()).live();
@@ -32,7 +32,7 @@ impl Program {
 
     /// Asks for a reload with this config, and waits until it says `words` one more time.
     #[track_caller]
-    fn reload_until(&mut self, config: &str, words: &str) {
+    pub fn reload_until(&mut self, config: &str, words: &str) {
         self.live.is_ready();
         let before = self.live.stderr().matches(words).count();
         self.dir.write("config.toml", config);
@@ -42,29 +42,29 @@ impl Program {
     }
 
     #[track_caller]
-    fn reload(&mut self, config: &str) {
+    pub fn reload(&mut self, config: &str) {
         self.reload_until(config, " reloaded");
     }
 
-    fn append(&self, name: &str, text: &str) {
+    pub fn append(&self, name: &str, text: &str) {
         let path = self.dir.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
         file.write_all(text.as_bytes()).unwrap();
     }
 
-    fn lines(&self, name: &str) -> Vec<String> {
+    pub fn lines(&self, name: &str) -> Vec<String> {
         lines(&self.dir.path().join(name))
     }
 
     #[track_caller]
-    fn waits_for(&self, name: &str, count: usize) {
+    pub fn waits_for(&self, name: &str, count: usize) {
         let there = until(TIMEOUT, || self.lines(name).len() >= count);
         assert!(there, "{} of {count} in {name}\n{}", self.lines(name).len(), self.live.stderr());
     }
 
     #[track_caller]
-    fn stops(self, code: i32) -> String {
+    pub fn stops(self, code: i32) -> String {
         self.live.signal("TERM");
         let (status, stderr) = self.live.wait(TIMEOUT);
         assert_eq!(status.code(), Some(code), "{stderr}");
@@ -73,31 +73,31 @@ impl Program {
     }
 }
 
-fn lines(path: &Path) -> Vec<String> {
+pub fn lines(path: &Path) -> Vec<String> {
     std::fs::read_to_string(path).unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
-fn messages(lines: &[String]) -> Vec<String> {
+pub fn messages(lines: &[String]) -> Vec<String> {
     let message = |line: &String| serde_json::from_str::<Value>(line).unwrap()["message"].clone();
     lines.iter().map(|line| message(line).as_str().unwrap().to_owned()).collect()
 }
 
-fn numbered(range: std::ops::Range<usize>) -> String {
+pub fn numbered(range: std::ops::Range<usize>) -> String {
     range.map(|number| format!("{{\"message\":\"{number}\"}}\n")).collect()
 }
 
-fn texts(range: std::ops::Range<usize>) -> Vec<String> {
+pub fn texts(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|number| number.to_string()).collect()
 }
 
-fn first_difference(found: &[String], expected: &[String]) -> Option<(usize, String)> {
+pub fn first_difference(found: &[String], expected: &[String]) -> Option<(usize, String)> {
     let at = (0..found.len().max(expected.len())).find(|at| found.get(*at) != expected.get(*at))?;
     Some((at, found.get(at).cloned().unwrap_or_default()))
 }
 
-const STDIN: &str = "[sources.in]\ntype = \"stdin\"\n";
+pub const STDIN: &str = "[sources.in]\ntype = \"stdin\"\n";
 
-fn file_sink(id: &str, input: &str) -> String {
+pub fn file_sink(id: &str, input: &str) -> String {
     format!("[sinks.{id}]\ntype = \"file\"\npath = \"{id}.jsonl\"\ninputs = [\"{input}\"]\n")
 }
 
@@ -198,46 +198,6 @@ fn a_config_that_can_not_run_is_refused_and_changes_nothing() {
     assert!(program.live.stderr().contains("reloaded: no component has changed"));
     assert_eq!(messages(&program.lines("out.jsonl")), texts(0..6));
     program.stops(0);
-}
-
-#[test]
-fn a_receiver_that_never_answers_well_is_exchanged_for_another() {
-    let bad = Receiver::start(|_, _| Answer::Status(404, "", "no such place"));
-    let good = Receiver::start(|_, _| OK);
-    let config = |uri: &str| {
-        format!(
-            "data_dir = \"data\"\n{STDIN}[sinks.out]\ntype = \"http\"\ninputs = [\"in\"]\nuri = \"{uri}\"\n\
-             buffer.max_events = 20\nbatch.max_events = 7\nbatch.timeout_secs = 0.1\n"
-        )
-    };
-    let mut program = Program::start(&config(&bad.uri()));
-    // More than its queue takes: everything in front of it stands still.
-    program.live.write(numbered(0..500).as_bytes());
-    assert!(until(TIMEOUT, || bad.count() > 1));
-    program.reload(&config(&good.uri()));
-    program.live.close_stdin();
-    let (status, stderr) = program.live.wait(TIMEOUT);
-    assert_eq!(status.code(), Some(0), "{stderr}");
-    let sent: Vec<String> = good.received().iter().flat_map(|request| request.messages()).collect();
-    assert_eq!(sent, texts(0..500));
-}
-
-#[test]
-fn a_sink_that_is_removed_delivers_what_it_can_and_the_rest_is_counted() {
-    let dead = Receiver::start(|_, _| Answer::Status(503, "", ""));
-    let with = |more: &str| {
-        format!("data_dir = \"data\"\nshutdown_timeout_secs = 1\n{STDIN}{}{more}", file_sink("out", "in"))
-    };
-    let sink = format!("[sinks.siem]\ntype = \"http\"\ninputs = [\"in\"]\nuri = \"{}\"\n", dead.uri());
-    let mut program = Program::start(&with(&sink));
-    program.live.write(numbered(0..50).as_bytes());
-    assert!(until(TIMEOUT, || dead.count() > 0));
-    program.reload(&with(""));
-    program.live.write(numbered(50..60).as_bytes());
-    program.waits_for("out.jsonl", 60);
-    program.live.says("the rest is dropped");
-    let stderr = program.stops(0);
-    assert!(stderr.contains("sink_removed 50"), "{stderr}");
 }
 
 #[test]
@@ -359,26 +319,6 @@ fn what_is_wanted_grows_while_a_source_runs() {
 }
 
 #[test]
-fn a_sink_gets_a_buffer_on_disk_and_another_queue() {
-    let config = |buffer: &str| format!("data_dir = \"data\"\n{STDIN}{}{buffer}\n", file_sink("out", "in"));
-    let mut program = Program::start(&config(""));
-    let plans = [
-        "buffer.max_events = 5",
-        "buffer.max_events = 500",
-        "buffer.type = \"disk\"\nbuffer.max_size_bytes = 2097152",
-    ];
-    for (round, buffer) in plans.iter().enumerate() {
-        program.live.write(numbered(round * 300..round * 300 + 300).as_bytes());
-        program.reload(&config(buffer));
-    }
-    program.live.write(numbered(900..1000).as_bytes());
-    program.waits_for("out.jsonl", 1000);
-    program.reload_until(&config(""), "the buffer on disk of the sink `out` can't be changed");
-    assert_eq!(messages(&program.lines("out.jsonl")), texts(0..1000));
-    program.stops(0);
-}
-
-#[test]
 fn the_api_moves_to_another_address() {
     let (first, second) = (free_address(), free_address());
     let config = |address| format!("{STDIN}{}[api]\naddress = \"{address}\"\n", file_sink("out", "in"));
@@ -401,29 +341,25 @@ fn the_api_moves_to_another_address() {
 }
 
 #[test]
-fn a_stop_in_the_middle_of_a_reload_ends_well() {
-    let slow = Receiver::start(|number, _| if number < 3 { Answer::Status(503, "", "") } else { OK });
-    let config = |more: &str| {
-        format!(
-            "data_dir = \"data\"\n{STDIN}{more}[sinks.out]\ntype = \"http\"\ninputs = [\"{}\"]\nuri = \"{}\"\n\
-             buffer.max_events = 20\nbatch.timeout_secs = 0.1\n",
-            if more.is_empty() { "in" } else { "f" },
-            slow.uri()
-        )
-    };
-    let mut program = Program::start(&config(""));
-    program.live.write(numbered(0..200).as_bytes());
-    assert!(until(TIMEOUT, || slow.count() > 0));
-    program.dir.write(
-        "config.toml",
-        &config("[transforms.f]\ntype = \"filter\"\ninputs = [\"in\"]\ncondition = \"true\"\n"),
+fn a_renewed_certificate_is_read_again() {
+    let (first, second, address) = (Papers::new(), Papers::new(), free_address());
+    let config = format!(
+        "[sources.web]\ntype = \"http_server\"\naddress = \"{address}\"\n{}\n{}",
+        first.options(""),
+        file_sink("out", "web")
     );
-    program.live.signal("HUP");
-    program.live.says("reads the config again");
-    program.live.signal("TERM");
-    let (status, stderr) = program.live.wait(Duration::from_secs(90));
-    assert_eq!(status.code(), Some(0), "{stderr}");
-    let taken = slow.received();
-    let sent: Vec<String> = taken.iter().skip(3).flat_map(|request| request.messages()).collect();
-    assert_eq!(sent, texts(0..200));
+    let mut program = Program::start(&config);
+    program.live.says("listening");
+    first.client_to(address, false).post("", numbered(0..1)).is(200);
+    for name in ["server.crt", "server.key"] {
+        std::fs::copy(second.path(name), first.path(name)).unwrap();
+    }
+    program.reload(&config);
+    assert!(program.live.stderr().contains("changed=\"web\""), "{}", program.live.stderr());
+    second.client_to(address, false).post("", numbered(1..2)).is(200);
+    std::fs::write(first.path("server.key"), "nonsense").unwrap();
+    program.reload_until(&config, "the reload is refused");
+    second.client_to(address, false).post("", numbered(2..3)).is(200);
+    assert_eq!(messages(&program.lines("out.jsonl")), texts(0..3));
+    program.stops(0);
 }
