@@ -263,7 +263,9 @@ impl Flow {
     fn exchanges(&mut self, plan: &Plan, queues: &Queues) -> Vec<(Arc<Outputs>, Consumers)> {
         self.leaving.retain(|(_, outputs)| outputs.strong_count() > 0);
         let sources = self.sources.iter().map(|(id, source)| (id, &source.outputs));
+        // One that has been removed since ends the way that it has always gone.
         let leaving = self.leaving.iter().map(|(id, outputs)| (id, outputs));
+        let leaving = leaving.filter(|(id, _)| plan.sources.iter().any(|node| node.id == **id));
         let live = sources.chain(leaving).filter_map(|(id, outputs)| Some((id, outputs.upgrade()?)));
         let wanted = live.map(|(id, outputs)| (outputs, queues.of_source(plan, id)));
         wanted.filter(|(outputs, wanted)| outputs.peek().is_none_or(|now| !now.are_same(wanted))).collect()

@@ -349,6 +349,10 @@ impl Pipeline {
     fn note(&mut self, ended: TaskEnd) {
         match ended {
             TaskEnd::Source(_, Ok(())) | TaskEnd::Buffer(_, Ok(())) | TaskEnd::Other => {}
+            // Its sources hear of what is lost by that.
+            TaskEnd::Buffer(id, Err(why)) if self.sinks.is_removed(&id) => {
+                tracing::error!(sink = id, "{why}");
+            }
             TaskEnd::Source(id, Err(why)) | TaskEnd::Buffer(id, Err(why)) => {
                 self.fail(format!("{id}: {why}"))
             }

@@ -106,9 +106,10 @@ impl Sinks {
     pub fn refusal(&self, plan: &Plan) -> Option<String> {
         for node in &plan.sinks {
             let Node { id, disk, .. } = node;
-            if self.retired.iter().any(|retired| retired.id == *id && retired.slot.buffered.is_some()) {
+            let mut removed = self.retired.iter().filter(|retired| retired.id == *id);
+            if removed.any(|retired| retired.slot.disk.is_some()) {
                 return Some(format!(
-                    "the sink `{id}` that was removed is still at work on its buffer on disk"
+                    "the sink `{id}` that was removed is still at work on its buffer on disk: try again in a few seconds"
                 ));
             }
             let had = self.slots.get(id).and_then(|slot| slot.disk);
@@ -290,7 +291,11 @@ impl Sinks {
 
     fn retire(&mut self, id: &str) {
         let Some(slot) = self.slots.remove(id).filter(|slot| !slot.has_ended) else { return };
-        let until = Some(Instant::now() + self.ground.stop_timeout);
+        // What is in a buffer on disk is safe there: nobody waits for it.
+        if let Some(buffered) = &slot.buffered {
+            buffered.stop.trigger();
+        }
+        let until = Some(Instant::now() + self.ground.stop_timeout).filter(|_| slot.buffered.is_none());
         self.retired.push(Retired { id: id.to_owned(), slot, until });
     }
 
@@ -330,6 +335,11 @@ impl Sinks {
         };
         self.slots.insert(id, slot);
         jobs
+    }
+
+    /// Whether the sink of this id was removed, and none has taken its place.
+    pub fn is_removed(&self, id: &str) -> bool {
+        !self.slots.contains_key(id)
     }
 
     /// The id of the sink with this run.

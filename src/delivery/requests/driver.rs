@@ -7,6 +7,10 @@ use crate::delivery::drive::Ended;
 use crate::delivery::queue::{Outlet, Queued};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use std::time::Duration;
+
+/// A sink that is exchanged, and waits longer than this for an answer, tells of it.
+const ANSWER_EXPECTED: Duration = Duration::from_secs(5);
 
 /// A sink of requests with its queue.
 pub struct RequestDriver {
@@ -63,11 +67,9 @@ impl RequestDriver {
             tokio::select! {
                 biased;
                 () = leave.wait() => {
-                    // What a receiver may be taking is waited for: nobody else is to send it again.
-                    while let Some(shipped) = under_way.next().await {
-                        left.push(shipped);
-                    }
+                    let later = finish(&shipper, &mut under_way, &mut queue, &mut left).await;
                     drop(under_way);
+                    queue.give_back(later);
                     queue.give_back(in_order(left, lanes, sorting));
                     return Ended::Left(queue);
                 }
@@ -87,6 +89,40 @@ impl RequestDriver {
                     None => is_closed = true,
                 },
                 () = due => {}
+            }
+        }
+    }
+}
+
+/// Waits for the answers to the requests that are under way: what a receiver may be taking, nobody else is to send again.
+/// What comes meanwhile is taken out of the queue, so that it does not stand still for the number of its batches; that
+/// counts in its other limits.
+async fn finish(
+    shipper: &Shipper,
+    under_way: &mut FuturesUnordered<BoxFuture<'_, (usize, Vec<Queued>)>>,
+    queue: &mut Outlet,
+    left: &mut Vec<(usize, Vec<Queued>)>,
+) -> Vec<Queued> {
+    let (mut later, mut is_open, mut is_told) = (Vec::new(), true, false);
+    let long = tokio::time::sleep(ANSWER_EXPECTED);
+    tokio::pin!(long);
+    loop {
+        tokio::select! {
+            biased;
+            shipped = under_way.next() => match shipped {
+                Some(shipped) => left.push(shipped),
+                None => return later,
+            },
+            queued = queue.next(), if is_open => match queued {
+                Some(queued) => later.push(queued),
+                None => is_open = false,
+            },
+            () = &mut long, if !is_told => {
+                is_told = true;
+                tracing::warn!(
+                    sink = shipper.id,
+                    "its new options wait for the answer to a request that is under way, as long as that may take"
+                );
             }
         }
     }

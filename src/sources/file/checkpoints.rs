@@ -38,6 +38,10 @@ pub struct Checkpoint {
     /// Where the last line begins, if it was handed on without its newline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut_line: Option<u64>,
+    /// Whether the file was rotated away and not yet delivered whole: it is read on under whatever name it has, also
+    /// where no pattern matches that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rotated: bool,
     /// Since when the file has been gone, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone_since_ms: Option<u64>,
@@ -186,6 +190,7 @@ mod tests {
             context: 6,
             tail: Mark::of(90, b"x"),
             cut_line: Some(3),
+            rotated: false,
             gone_since_ms: None,
         };
         store.save(vec![checkpoint.clone()]).unwrap();

@@ -56,6 +56,14 @@ impl Reader {
         }
         seen.sort_unstable();
         self.look_for_missing(&seen)?;
+        // Rotation may be at work: a name leads to another file by now, and the next look tells which.
+        fresh.retain(|found| {
+            let is_still_there = Found::at(&found.path).is_some_and(|again| again.place == found.place);
+            if !is_still_there {
+                self.next_scan = now;
+            }
+            is_still_there
+        });
         let fresh: Vec<Found> = fresh.into_iter().filter(|found| !self.claim_by_inode(found)).collect();
         for found in fresh {
             if !self.claim_as_copy(&found) && !self.is_suspect(&found) {
@@ -149,13 +157,18 @@ impl Reader {
         self.find_again(key)
     }
 
-    /// A file with the inode of a checkpoint that also begins and ends like it.
+    /// A file with the inode of a checkpoint that also begins and ends like it; or one that has been renamed since it was
+    /// found, of which the next look tells.
     fn claim_by_inode(&mut self, found: &Found) -> bool {
         let is_at = |checkpoint: &&Checkpoint| checkpoint.is_at(found.place);
         if self.unclaimed.iter().find(is_at).is_none() {
             return false;
         }
         let Ok(mut input) = Input::open(&found.path) else { return false };
+        if !input.metadata().is_ok_and(|metadata| Place::of(&metadata) == found.place) {
+            self.next_scan = clock::monotonic();
+            return true;
+        }
         let at = self
             .unclaimed
             .iter()
@@ -262,12 +275,13 @@ impl Reader {
 
     /// Files that were rotated while nobody looked, and have a name by now that no pattern matches.
     fn look_for_rotated(&mut self) {
-        for mut checkpoint in std::mem::take(&mut self.unclaimed) {
+        // The oldest is added last, in front of all others.
+        for mut checkpoint in std::mem::take(&mut self.unclaimed).into_iter().rev() {
             let path = Path::new(&checkpoint.path).to_owned();
             // It is where it was, and not asked for any more.
             let is_watched = |place| self.files.values().any(|file| file.place == Some(place));
-            if Found::at(&path).is_some_and(|found| checkpoint.is_at(found.place) && !is_watched(found.place))
-            {
+            let is_there = |found: Found| checkpoint.is_at(found.place) && !is_watched(found.place);
+            if !checkpoint.rotated && Found::at(&path).is_some_and(is_there) {
                 continue;
             }
             let siblings = self.siblings(&path, None);
@@ -281,7 +295,10 @@ impl Reader {
                     let family = self.family(&found.path);
                     let now = clock::monotonic();
                     let mut file = Watched::new(&found, family, Some(&checkpoint), now);
-                    file.rotated = Some(now);
+                    // Its time has run while nobody looked.
+                    let age = Duration::from_millis(clock::now_ms().saturating_sub(found.modified_ms));
+                    file.news = now.checked_sub(age).unwrap_or(now);
+                    file.rotated = Some(file.news);
                     self.add_first(file);
                 }
                 None => {

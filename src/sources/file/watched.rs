@@ -222,7 +222,9 @@ impl Watched {
             Some(cut) if cut.end == delivered => Some(cut.start),
             _ => self.tail.cut_line.filter(|_| delivered == self.tail.offset()),
         };
+        let is_over = self.phase != Phase::Live && self.is_delivered();
         Some(Checkpoint {
+            rotated: self.rotated.is_some() && !is_over,
             path: self.path.to_string_lossy().into_owned(),
             inode: self.inode,
             head,
