@@ -202,21 +202,7 @@ fn a_long_run_with_reloads_loses_nothing_and_grows_nowhere() {
     writer.join().unwrap();
     let total = written.load(Ordering::Relaxed);
     let poisoned = total / POISON_EVERY;
-    let arrived = || taken.lock().unwrap().len() as u64;
-    let all = until(Duration::from_secs(120), || arrived() == total - poisoned);
-    assert!(
-        all,
-        "{} of {} have arrived, {:?}\n{}",
-        arrived(),
-        total - poisoned,
-        missing(&taken, total),
-        live.stderr()
-    );
-    let letters = dir.path().join("data/dead_letters/siem.jsonl");
-    let letters = || std::fs::read_to_string(&letters).unwrap_or_default().lines().count() as u64;
-    assert!(until(TIMEOUT, || letters() == poisoned), "{} of {poisoned} dead letters", letters());
-    let balanced = until(TIMEOUT, || imbalance(api).is_ok_and(|sums| sums.is_empty()));
-    assert!(balanced, "{:?}\n{}", imbalance(api), live.stderr());
+    everything_has_arrived(&live, dir.path(), api, &taken, total);
     live.signal("TERM");
     let (status, stderr) = live.wait(TIMEOUT);
     assert_eq!(status.code(), Some(i32::from(poisoned > 0)), "{stderr}");
@@ -234,6 +220,26 @@ fn a_long_run_with_reloads_loses_nothing_and_grows_nowhere() {
         bytes.load(Ordering::Relaxed),
         total - poisoned,
     );
+}
+
+/// Waits until everything is where it should be, and the counters say so.
+fn everything_has_arrived(live: &Live, dir: &std::path::Path, api: SocketAddr, taken: &Taken, total: u64) {
+    let poisoned = total / POISON_EVERY;
+    let arrived = || taken.lock().unwrap().len() as u64;
+    let all = until(Duration::from_secs(120), || arrived() == total - poisoned);
+    assert!(
+        all,
+        "{} of {} have arrived, {:?}\n{}",
+        arrived(),
+        total - poisoned,
+        missing(taken, total),
+        live.stderr()
+    );
+    let letters = dir.join("data/dead_letters/siem.jsonl");
+    let letters = || std::fs::read_to_string(&letters).unwrap_or_default().lines().count() as u64;
+    assert!(until(TIMEOUT, || letters() == poisoned), "{} of {poisoned} dead letters", letters());
+    let balanced = until(TIMEOUT, || imbalance(api).is_ok_and(|sums| sums.is_empty()));
+    assert!(balanced, "{:?}\n{}", imbalance(api), live.stderr());
 }
 
 /// Which evaluations have not come.
