@@ -363,3 +363,28 @@ fn a_renewed_certificate_is_read_again() {
     assert_eq!(messages(&program.lines("out.jsonl")), texts(0..3));
     program.stops(0);
 }
+
+#[test]
+fn a_file_that_was_rotated_away_is_read_on_however_often_its_source_begins_anew() {
+    let config = |open: usize| {
+        format!(
+            "data_dir = \"data\"\n[sources.logs]\ntype = \"file\"\ninclude = [\"logs/*.log\"]\n\
+             glob_minimum_cooldown_ms = 50\nrotate_wait_secs = 60\nmax_open_files = {open}\n{}",
+            file_sink("out", "logs")
+        )
+    };
+    let mut program = Program::start(&config(100));
+    program.append("logs/app.log", &numbered(0..1));
+    program.waits_for("out.jsonl", 1);
+    program.append("logs/app.log", &numbered(1..2));
+    let logs = program.dir.path().join("logs");
+    // No pattern matches its new name.
+    std::fs::rename(logs.join("app.log"), logs.join("app.log.1")).unwrap();
+    for round in 0..4 {
+        program.reload(&config(101 + round));
+        program.append("logs/app.log.1", &numbered(2 + round..3 + round));
+        program.waits_for("out.jsonl", 3 + round);
+    }
+    assert_eq!(messages(&program.lines("out.jsonl")), texts(0..6));
+    program.stops(0);
+}

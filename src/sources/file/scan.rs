@@ -225,8 +225,11 @@ impl Reader {
                 return true;
             }
         }
-        // As long as it grows, nobody can say.
-        let (since, len) = self.suspects.get(&found.place).copied().unwrap_or((now, found.len));
+        // As long as it grows, nobody can say. For one that is seen for the first time, that goes by when anything about
+        // it was changed last: restarts, one after the other, do not put it off.
+        let age = input.metadata().map(|metadata| age_of(&metadata)).unwrap_or_default();
+        let first = (now.checked_sub(age).unwrap_or(now), found.len);
+        let (since, len) = self.suspects.get(&found.place).copied().unwrap_or(first);
         let since = if len == found.len { since } else { now };
         self.suspects.remove(&found.place);
         let waits = is_copy && since + SUSPECT_MAX > now;
@@ -337,6 +340,12 @@ impl Reader {
             tail.is_in(&mut input).is_ok_and(|is_in| is_in).then_some((found, Some(input)))
         })
     }
+}
+
+/// How long ago a file was changed, renamed, or anything else was done to it.
+fn age_of(metadata: &std::fs::Metadata) -> Duration {
+    let changed_ms = metadata.ctime().saturating_mul(1_000).saturating_add(metadata.ctime_nsec() / 1_000_000);
+    Duration::from_millis(clock::now_ms().saturating_sub(u64::try_from(changed_ms).unwrap_or(0)))
 }
 
 /// Whether the file has all that the checkpoint has seen of it.
