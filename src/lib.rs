@@ -16,6 +16,8 @@ pub mod delivery;
 
 pub mod net;
 
+pub mod trail;
+
 pub mod sources;
 
 pub mod sinks;

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// The layers, each of which uses only those before it.
-const LAYERS: [&str; 13] = [
+const LAYERS: [&str; 14] = [
     "event",
     "livebook",
     "codec",
@@ -12,6 +12,7 @@ const LAYERS: [&str; 13] = [
     "transforms",
     "delivery",
     "net",
+    "trail",
     "sources",
     "sinks",
     "topology",
