@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+use super::trail::TrailCommand;
 use super::vrl::VrlArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::num::NonZeroU64;
@@ -67,6 +68,9 @@ pub enum Command {
     /// Looks at a buffer on disk, or repairs it
     #[command(subcommand)]
     Buffer(BufferCommand),
+    /// Works with tamper-evident trails: makes keys
+    #[command(subcommand)]
+    Trail(TrailCommand),
 }
 
 /// What can be done with a buffer on disk.

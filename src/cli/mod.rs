@@ -18,6 +18,7 @@ mod summary;
 mod tap;
 mod test;
 mod top;
+mod trail;
 mod vrl;
 
 use args::{Cli, Command, Preset};
@@ -80,6 +81,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Describe(args)) => describe::run(&args),
         Some(Command::Schema) => print(&crate::config::schema(&crate::config::BUILTIN)),
         Some(Command::Buffer(command)) => buffer::run(&command),
+        Some(Command::Trail(command)) => trail::run(&command),
     }
 }
 

@@ -1,0 +1,20 @@
+//! `evaltrail trail`: keys of trails, and what can be done with a trail on disk.
+
+mod keygen;
+
+use clap::Subcommand;
+use std::process::ExitCode;
+
+/// What can be done with trails.
+#[derive(Debug, Subcommand)]
+pub enum TrailCommand {
+    /// Makes a key for a trail: writes what signs into a file, prints what checks
+    Keygen(keygen::KeygenArgs),
+}
+
+/// Does it.
+pub fn run(command: &TrailCommand) -> ExitCode {
+    match command {
+        TrailCommand::Keygen(args) => keygen::run(args),
+    }
+}
