@@ -17,6 +17,14 @@
 //!   tile/0/000, tile/0/001.p/17, ...     hashes, 256 in a full tile
 //! ```
 
+mod journal;
 pub mod key;
 pub mod layout;
 pub mod note;
+mod recover;
+mod retain;
+pub mod tree;
+mod writer;
+
+pub use retain::Retention;
+pub use writer::{Settings, Writer};

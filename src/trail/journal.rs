@@ -1,0 +1,229 @@
+//! What the writer of a trail remembers outside of it, in the `data_dir`: what it has signed, and the `%id`s of recent
+//! records.
+//!
+//! A frame is appended, and synced, for each checkpoint before it is published, when its records are on the disk
+//! already. So a crash between the two is not one that leaves a signature behind which nobody knows of: the next start
+//! publishes what was signed. And a trail that is put back to an older state, from a backup or by an attacker, is
+//! noticed before another tree is signed under the same name.
+//!
+//! Two files are kept, each with the ids of up to [`GENERATION`] records; when the newer is full the older is removed.
+
+use crate::delivery::disk::{self, Trouble};
+use std::collections::HashSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Ids in one file: so many a table of them holds in its half megabyte of slots.
+pub const GENERATION: usize = 458_752;
+const MAGIC: &[u8; 8] = b"evtrail1";
+const PREFIX: &str = "journal-";
+const MODE: u32 = 0o600;
+/// Length and checksum in front of a frame.
+const HEAD_BYTES: usize = 8;
+/// The number of ids, in front of them.
+const COUNT_BYTES: usize = 4;
+const ID_BYTES: usize = 16;
+
+/// The journal, open for appending.
+pub struct Journal {
+    folder: PathBuf,
+    /// The newer file, once there is one.
+    file: Option<File>,
+    /// Bytes of whole frames in it.
+    len: u64,
+    seen: Seen,
+}
+
+/// The ids of recent records.
+#[derive(Default)]
+struct Seen {
+    newer: HashSet<u128>,
+    older: HashSet<u128>,
+}
+
+impl Seen {
+    fn add(&mut self, ids: impl IntoIterator<Item = u128>) {
+        self.newer.extend(ids);
+    }
+
+    fn turn(&mut self) {
+        self.older = std::mem::take(&mut self.newer);
+    }
+}
+
+/// What a frame says.
+struct Frame<'a> {
+    ids: &'a [[u8; ID_BYTES]],
+    note: &'a [u8],
+}
+
+fn frame(bytes: &[u8]) -> Option<(Frame<'_>, usize)> {
+    let len = u32::from_le_bytes(*bytes.first_chunk()?) as usize;
+    let crc = u32::from_le_bytes(*bytes.get(4..)?.first_chunk()?);
+    let body = bytes.get(HEAD_BYTES..HEAD_BYTES.checked_add(len)?)?;
+    if crc32fast::hash(body) != crc {
+        return None;
+    }
+    let count = u32::from_le_bytes(*body.first_chunk()?) as usize;
+    let (ids, note) = body.get(COUNT_BYTES..)?.split_at_checked(count.checked_mul(ID_BYTES)?)?;
+    Some((Frame { ids: ids.as_chunks().0, note }, HEAD_BYTES + len))
+}
+
+/// The files of the journal in `folder`, in order.
+fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX)) {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+impl Journal {
+    /// Opens the journal in `folder`, which is there. Gives the last note that was signed, if any. What a crash has left
+    /// of a frame is cut.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn open(folder: &Path) -> Result<(Journal, Option<Vec<u8>>), Trouble> {
+        let mut journal = Journal { folder: folder.to_owned(), file: None, len: 0, seen: Seen::default() };
+        let mut note = None;
+        let paths = files(folder).map_err(|e| Trouble::at(folder, &e))?;
+        for path in &paths {
+            let trouble = |e: io::Error| Trouble::at(path, &e);
+            let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(trouble)?;
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).map_err(trouble)?;
+            journal.seen.turn();
+            (journal.file, journal.len) = (None, 0);
+            // Not even its beginning was written.
+            if !bytes.starts_with(MAGIC) {
+                continue;
+            }
+            let mut at = MAGIC.len();
+            while let Some((found, len)) = bytes.get(at..).and_then(frame) {
+                journal.seen.add(found.ids.iter().map(|id| u128::from_be_bytes(*id)));
+                note = Some(found.note.to_vec());
+                at += len;
+            }
+            if at < bytes.len() {
+                tracing::debug!(path = %path.display(), bytes = bytes.len() - at, "a torn frame at the end of a journal is cut");
+            }
+            (journal.file, journal.len) = (Some(file), at as u64);
+        }
+        Ok((journal, note))
+    }
+
+    /// Whether a record with this id was taken not long ago.
+    pub fn knows(&self, id: u128) -> bool {
+        self.seen.newer.contains(&id) || self.seen.older.contains(&id)
+    }
+
+    /// Appends a frame, and syncs it: the ids of the records from `first` on, and the note that covers them.
+    ///
+    /// # Errors
+    ///
+    /// What the system says. Tried again, it writes the same frame at the same place.
+    pub fn append(&mut self, first: u64, ids: &[u128], note: &[u8]) -> Result<(), Trouble> {
+        let mut body = Vec::with_capacity(COUNT_BYTES + ids.len() * ID_BYTES + note.len());
+        body.extend_from_slice(&u32::try_from(ids.len()).unwrap_or(u32::MAX).to_le_bytes());
+        ids.iter().for_each(|id| body.extend_from_slice(&id.to_be_bytes()));
+        body.extend_from_slice(note);
+        let mut bytes = Vec::with_capacity(HEAD_BYTES + body.len());
+        bytes.extend_from_slice(&u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes());
+        bytes.extend_from_slice(&crc32fast::hash(&body).to_le_bytes());
+        bytes.append(&mut body);
+        if self.file.is_none()
+            || (self.seen.newer.len() + ids.len() > GENERATION && !self.seen.newer.is_empty())
+        {
+            self.turn(first)?;
+        }
+        let (folder, len) = (&self.folder, self.len);
+        let Some(file) = &self.file else { return Ok(()) };
+        let written =
+            file.set_len(len).and_then(|()| file.write_all_at(&bytes, len)).and_then(|()| file.sync_data());
+        written.map_err(|e| Trouble::at(folder, &e))?;
+        self.len += bytes.len() as u64;
+        self.seen.add(ids.iter().copied());
+        Ok(())
+    }
+
+    /// Begins a new file, named by the index of its first record, and removes what is too old.
+    fn turn(&mut self, first: u64) -> Result<(), Trouble> {
+        let path = self.folder.join(format!("{PREFIX}{first:020}"));
+        let trouble = |e: io::Error| Trouble::at(&path, &e);
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(MODE).open(&path);
+        let file = file.map_err(trouble)?;
+        file.write_all_at(MAGIC, 0).and_then(|()| disk::sync_folder_of(&path)).map_err(trouble)?;
+        let paths = files(&self.folder).map_err(trouble)?;
+        for old in paths.iter().rev().skip(2) {
+            match fs::remove_file(old) {
+                Err(e) if e.kind() != ErrorKind::NotFound => return Err(Trouble::at(old, &e)),
+                _ => {}
+            }
+        }
+        self.seen.turn();
+        (self.file, self.len) = (Some(file), MAGIC.len() as u64);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_and_the_last_note_outlive_a_restart_and_a_torn_frame() {
+        let folder = std::env::temp_dir().join(format!("evaltrail-journal-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (mut journal, note) = Journal::open(&folder).unwrap();
+        assert_eq!(note, None);
+        journal.append(0, &[1, 2], b"one").unwrap();
+        journal.append(2, &[3], b"two").unwrap();
+        let (journal, note) = Journal::open(&folder).unwrap();
+        assert_eq!(note.as_deref(), Some(&b"two"[..]));
+        assert!([1, 2, 3].iter().all(|id| journal.knows(*id)) && !journal.knows(4));
+        let path = files(&folder).unwrap().remove(0);
+        let whole = fs::read(&path).unwrap();
+        let mut last = 0;
+        for cut in 0..whole.len() {
+            fs::write(&path, &whole[..cut]).unwrap();
+            let (mut journal, note) = Journal::open(&folder).unwrap();
+            let frames = usize::from(journal.knows(1)) + usize::from(journal.knows(3));
+            assert!(frames >= last && note.is_some() == (frames > 0), "{cut}");
+            last = frames;
+            journal.append(9, &[77], b"three").unwrap();
+            let (journal, note) = Journal::open(&folder).unwrap();
+            assert_eq!(note.as_deref(), Some(&b"three"[..]), "{cut}");
+            assert!(journal.knows(77));
+        }
+        assert_eq!(last, 1);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn at_least_one_generation_is_remembered() {
+        let folder = std::env::temp_dir().join(format!("evaltrail-journal-old-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (mut journal, _) = Journal::open(&folder).unwrap();
+        let step = 100_000_u128;
+        for round in 0..14 {
+            let ids: Vec<u128> = (round * step..(round + 1) * step).collect();
+            journal.append((round * step) as u64, &ids, b"note").unwrap();
+            let oldest = ((round + 1) * step).saturating_sub(400_000);
+            assert!(journal.knows(oldest), "{round}");
+        }
+        assert!(!journal.knows(0));
+        assert_eq!(files(&folder).unwrap().len(), 2);
+        let (again, _) = Journal::open(&folder).unwrap();
+        assert_eq!(again.knows(1_000_000), journal.knows(1_000_000));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -1,0 +1,182 @@
+//! A Merkle tree as it grows: only its right edge is kept, what is to its left lies in full tiles on disk.
+
+use super::layout::{TILE_WIDTH, Tile, edge, level_hashes};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use tlog_tiles::{EMPTY_HASH, HASH_SIZE, Hash, node_hash};
+
+/// A tree of level 7 tiles holds 2^64 records.
+const LEVELS: usize = 8;
+
+/// The right edge of a tree.
+#[derive(Clone, Debug, Default)]
+pub struct Edge {
+    size: u64,
+    /// By level, the hashes behind the last full tile: up to 255.
+    open: [Vec<Hash>; LEVELS],
+}
+
+/// A tile and what is in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Content {
+    /// Where it belongs.
+    pub tile: Tile,
+    /// Its hashes, one behind the other.
+    pub hashes: Vec<u8>,
+}
+
+fn content(tile: Tile, hashes: &[Hash]) -> Content {
+    Content { tile, hashes: hashes.iter().flat_map(|hash| hash.0).collect() }
+}
+
+/// The root of the tree whose leaves are `hashes`; the empty tree's where there are none.
+pub fn root_of(hashes: &[Hash]) -> Hash {
+    match hashes {
+        [] => EMPTY_HASH,
+        [only] => *only,
+        more => {
+            // The largest power of two that leaves something to the right.
+            let (left, right) = more.split_at(1 << (more.len() - 1).ilog2());
+            node_hash(root_of(left), root_of(right))
+        }
+    }
+}
+
+impl Edge {
+    /// How many records there are.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Appends a leaf. Tiles that are full now are added to `full`, those of the lowest level first.
+    pub fn push(&mut self, leaf: Hash, full: &mut Vec<Content>) {
+        self.size += 1;
+        let mut hash = leaf;
+        for (level, open) in (0..).zip(&mut self.open) {
+            open.push(hash);
+            if (open.len() as u64) < TILE_WIDTH {
+                return;
+            }
+            let index = level_hashes(self.size, level) / TILE_WIDTH - 1;
+            full.push(content(Tile { level, index, width: TILE_WIDTH }, open));
+            hash = root_of(open);
+            open.clear();
+        }
+    }
+
+    /// The root of the tree.
+    pub fn root(&self) -> Hash {
+        let mut root = None;
+        for open in &self.open {
+            root = fold(open, root);
+        }
+        root.unwrap_or(EMPTY_HASH)
+    }
+
+    /// The partial tiles.
+    pub fn partial(&self) -> impl Iterator<Item = Content> {
+        edge(self.size)
+            .zip(&self.open)
+            .filter(|(tile, _)| tile.width < TILE_WIDTH)
+            .map(|(tile, open)| content(tile, open))
+    }
+
+    /// Reads the right edge of a tree of `size` records from the tiles of the trail at `folder`.
+    ///
+    /// # Errors
+    ///
+    /// What the system says; a tile of a wrong length is [`ErrorKind::InvalidData`].
+    pub fn read(folder: &Path, size: u64) -> io::Result<Edge> {
+        let mut read = Edge { size, ..Edge::default() };
+        for (tile, open) in edge(size).zip(&mut read.open) {
+            if tile.width < TILE_WIDTH {
+                *open = hashes(folder, tile)?;
+            }
+        }
+        Ok(read)
+    }
+}
+
+/// Joins subtrees that stand to the left of `right`: `open` are hashes of one level.
+fn fold(open: &[Hash], right: Option<Hash>) -> Option<Hash> {
+    let (mut rest, mut root) = (open, right);
+    while !rest.is_empty() {
+        // The smallest complete subtree stands farthest to the right.
+        let (left, last) = rest.split_at(rest.len() - (1 << rest.len().trailing_zeros()));
+        let hash = root_of(last);
+        root = Some(root.map_or(hash, |right| node_hash(hash, right)));
+        rest = left;
+    }
+    root
+}
+
+/// The hashes of a tile. Where a partial one is gone since its full one is there, the beginning of that.
+///
+/// # Errors
+///
+/// What the system says, with the path; a tile of a wrong length is [`ErrorKind::InvalidData`].
+pub fn hashes(folder: &Path, tile: Tile) -> io::Result<Vec<Hash>> {
+    let path = folder.join(tile.path());
+    let named = |path: &Path, e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
+    let bytes = match fs::read(&path) {
+        Err(e) if e.kind() == ErrorKind::NotFound && tile.width < TILE_WIDTH => {
+            let full = folder.join(Tile { width: TILE_WIDTH, ..tile }.path());
+            // What is said to be missing is what was looked for.
+            fs::read(&full).map_err(|_| named(&path, e))?
+        }
+        read => read.map_err(|e| named(&path, e))?,
+    };
+    let (wanted, found) = (tile.width as usize * HASH_SIZE, bytes.len());
+    let is_whole = found == wanted || found == TILE_WIDTH as usize * HASH_SIZE;
+    let bytes = bytes.get(..wanted).filter(|_| is_whole).ok_or_else(|| {
+        let why = format!("{}: the tile has {found} bytes instead of {wanted}", path.display());
+        io::Error::new(ErrorKind::InvalidData, why)
+    })?;
+    Ok(bytes.as_chunks::<HASH_SIZE>().0.iter().map(|hash| Hash(*hash)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+    use tlog_tiles::{HashReader, record_hash, stored_hashes, tree_hash};
+
+    /// All hashes of a tree in memory, by the crate.
+    #[derive(Default)]
+    struct Stored(Vec<Hash>);
+
+    impl HashReader for Stored {
+        fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog_tiles::Error> {
+            Ok(indexes.iter().map(|at| self.0[*at as usize]).collect())
+        }
+    }
+
+    #[test]
+    fn roots_and_tiles_are_those_of_another_implementation() {
+        let (mut edge, mut stored, mut full) = (Edge::default(), Stored::default(), Vec::new());
+        assert_eq!(edge.root(), EMPTY_HASH);
+        for at in 0..66_000_u64 {
+            let record = at.to_string();
+            let more = stored_hashes(at, record.as_bytes(), &stored).unwrap();
+            stored.0.extend(more);
+            edge.push(record_hash(record.as_bytes()), &mut full);
+            if at < 1_000 || at % 997 == 0 {
+                assert_eq!(edge.root(), tree_hash(at + 1, &stored).unwrap(), "{at}");
+            }
+        }
+        let known: BTreeMap<Tile, Vec<u8>> = full.iter().map(|one| (one.tile, one.hashes.clone())).collect();
+        assert_eq!(known.len(), full.len());
+        let tiles = tlog_tiles::Tile::new_tiles(8, 0, 66_000);
+        let partial: Vec<Content> = edge.partial().collect();
+        for tile in &tiles {
+            let ours = Tile { level: tile.level(), index: tile.level_index(), width: tile.width().into() };
+            let expected = tile.read_data(&stored).unwrap();
+            let found = known
+                .get(&ours)
+                .or_else(|| partial.iter().find(|one| one.tile == ours).map(|one| &one.hashes));
+            assert_eq!(found, Some(&expected), "{ours:?}");
+        }
+        assert_eq!(tiles.len(), known.len() + partial.len());
+    }
+}
