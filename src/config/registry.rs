@@ -111,6 +111,11 @@ pub static SINKS: &[Entry<dyn SinkConfig>] = &[
         .page(include_str!("../sinks/file/mod.rs")),
     sink::<sinks::http::Http>("http", "sends requests, repeats and halves them, keeps what is refused")
         .page(include_str!("../sinks/http/mod.rs")),
+    sink::<sinks::trail::Trail>(
+        "trail",
+        "writes a tamper-evident trail: signed, append-only, once per event",
+    )
+    .page(include_str!("../sinks/trail.rs")),
     sink::<sinks::blackhole::Blackhole>("blackhole", "takes everything and keeps nothing but the count")
         .page(include_str!("../sinks/blackhole.rs")),
 ];

@@ -3,6 +3,7 @@
 use super::component::{Component, Options};
 use super::diagnostic::Diagnostic;
 use super::suggest;
+use crate::delivery::REJECTED;
 use crate::topology::OutputId;
 use std::collections::{HashSet, VecDeque};
 
@@ -22,7 +23,13 @@ pub(super) fn check(components: &[Component], inputs: &[Vec<OutputId>], diagnost
         let place = sink.inputs.iter().find(|input| input.text.value == last).map(|input| &input.place);
         let mut where_to = vec![sink.id.clone()];
         where_to.extend(sink.disk.is_some().then(|| format!("buffers/{}", sink.id)));
-        where_to.extend((!config.ports().is_empty()).then(|| format!("dead_letters/{}.jsonl", sink.id)));
+        where_to.extend(
+            config
+                .ports()
+                .iter()
+                .any(|port| port == REJECTED)
+                .then(|| format!("dead_letters/{}.jsonl", sink.id)),
+        );
         let where_to: Vec<&str> = where_to.iter().map(String::as_str).collect();
         let title = format!("unredacted code can reach {}", suggest::listed(&where_to));
         let label = format!("it comes by {}, and none of these redacts", way.join(" → "));

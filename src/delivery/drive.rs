@@ -3,6 +3,7 @@
 use super::BoxFuture;
 use super::clock::now_ms;
 use super::meter::Meter;
+use super::outputs::Outputs;
 use super::queue::{Outlet, Queued};
 use super::rejects::Rejects;
 use super::requests::{Policy, RequestDriver, RequestSink, Shipper};
@@ -10,7 +11,8 @@ use super::retry::Backoff;
 use super::shutdown::Shutdown;
 use super::sink::{Sink, WriteError};
 use super::trouble::{Attempt, WRITING};
-use crate::event::{Event, Verdict};
+use crate::event::{Acks, Batch, Event, Verdict};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +20,9 @@ use std::time::Duration;
 const FLUSH_EVENTS_MAX: usize = 4_096;
 const RETRY_INITIAL: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// Why a sink drops what it has already; a label of `events_dropped_total`.
+const REPEAT: &str = "repeat";
 
 /// How a sink ended.
 pub enum Ended {
@@ -39,6 +44,10 @@ pub struct SinkContext {
     pub meter: Arc<Meter>,
     /// Where to put what its receiver refuses.
     pub rejects: Rejects,
+    /// The consumers of its port, where it has one.
+    pub port: Arc<Outputs>,
+    /// Folder for what it has to remember; it need not exist yet.
+    pub data_dir: PathBuf,
     /// Asks it to leave its queue to another: it finishes what it is at, and tries nothing again.
     pub leave: Shutdown,
 }
@@ -74,13 +83,14 @@ impl Work {
     pub fn task(self, cx: SinkContext) -> SinkTask {
         match self {
             Work::Writing(sink) => {
-                let SinkContext { id, queue, meter, leave, .. } = cx;
+                let SinkContext { id, queue, meter, leave, port, data_dir, .. } = cx;
                 let blocks = sink.blocks();
-                let driver = SinkDriver { id, sink, queue, meter, leave, counted: 0 };
+                let counted = Counted::default();
+                let driver = SinkDriver { id, sink, queue, meter, leave, port, data_dir, counted };
                 SinkTask { blocks, run: Box::pin(driver.run()) }
             }
             Work::Requests(sink, policy) => {
-                let SinkContext { id, queue, meter, rejects, leave } = cx;
+                let SinkContext { id, queue, meter, rejects, leave, .. } = cx;
                 let shipper = Shipper { id, sink, policy, rejects, meter, leave };
                 SinkTask { blocks: false, run: Box::pin(RequestDriver { shipper, queue }.run()) }
             }
@@ -95,8 +105,33 @@ struct SinkDriver {
     queue: Outlet,
     meter: Arc<Meter>,
     leave: Shutdown,
-    /// How many of the sink's bytes are counted.
-    counted: u64,
+    port: Arc<Outputs>,
+    data_dir: PathBuf,
+    counted: Counted,
+}
+
+/// What of the sink's own counts is in the meter.
+#[derive(Default)]
+struct Counted {
+    bytes: u64,
+    repeats: u64,
+}
+
+/// What was taken out of the queue and is not acknowledged.
+#[derive(Default)]
+struct Held {
+    taken: Vec<Queued>,
+    /// Of the first of them: those that are written, or refused.
+    verdicts: Vec<Verdict>,
+}
+
+/// What comes next.
+enum Next {
+    Batch(Queued),
+    /// What is held is to be flushed.
+    Due,
+    /// The queue is closed and empty.
+    End,
 }
 
 /// What became of one operation, retries included.
@@ -111,57 +146,112 @@ enum Outcome {
 impl SinkDriver {
     /// Runs until the queue is closed and empty, or until it is asked to leave.
     async fn run(mut self) -> Ended {
-        let mut taken: Vec<Queued> = Vec::new();
+        self.sink.begin(&self.id, &self.data_dir);
+        let mut held = Held::default();
         let mut leave = self.leave.clone();
         loop {
+            let holds = !held.taken.is_empty();
             let next = tokio::select! {
                 biased;
-                () = leave.wait() => return self.left(taken, Vec::new()).await,
-                next = self.next() => next,
+                () = leave.wait() => {
+                    // What waits for company only is finished; nothing is tried twice.
+                    if holds && self.sink.flush().await.is_ok() {
+                        self.acknowledge(&mut held).await;
+                    }
+                    return self.left(held).await;
+                }
+                next = self.next(holds) => next,
             };
-            let Some(first) = next else { break };
-            let mut events = first.batch.events.len();
-            taken.push(first);
-            while events < FLUSH_EVENTS_MAX
-                && let Some(next) = self.queue.next_now()
-            {
-                events += next.batch.events.len();
-                taken.push(next);
-            }
-            let mut verdicts = Vec::with_capacity(taken.len());
-            for queued in &taken {
-                match self.write(&queued.batch.events).await {
-                    Outcome::Done => verdicts.push(Verdict::Delivered),
-                    Outcome::Refused => verdicts.push(Verdict::Rejected),
-                    Outcome::Gone => return Ended::ReaderGone,
-                    Outcome::Left => return self.left(taken, verdicts).await,
-                }
-            }
-            match self.flush().await {
-                Outcome::Done => {}
-                Outcome::Refused => verdicts.fill(Verdict::Rejected),
+            let done = match next {
+                Next::Batch(first) => self.take(first, &mut held).await,
+                Next::Due => self.settle(&mut held).await,
+                Next::End if holds => self.settle(&mut held).await,
+                Next::End => break,
+            };
+            match done {
+                Outcome::Done | Outcome::Refused => {}
                 Outcome::Gone => return Ended::ReaderGone,
-                Outcome::Left => return self.left(taken, verdicts).await,
-            }
-            let bytes = self.sink.bytes();
-            self.meter.count_bytes_out(bytes - std::mem::replace(&mut self.counted, bytes));
-            for (queued, verdict) in taken.drain(..).zip(verdicts) {
-                let events = queued.batch.events.len() as u64;
-                match verdict {
-                    Verdict::Delivered => self.meter.count_out(events),
-                    Verdict::Rejected | Verdict::Lost => self.meter.count_rejected(events),
-                }
-                queued.batch.resolve(verdict);
+                Outcome::Left => return self.left(held).await,
             }
         }
         self.sink.close().await;
+        self.announce().await;
         Ended::Drained
+    }
+
+    /// Writes `first`, and what has queued up behind it.
+    async fn take(&mut self, first: Queued, held: &mut Held) -> Outcome {
+        let mut events = first.batch.events.len();
+        let new = held.taken.len();
+        held.taken.push(first);
+        while events < FLUSH_EVENTS_MAX
+            && let Some(next) = self.queue.next_now()
+        {
+            events += next.batch.events.len();
+            held.taken.push(next);
+        }
+        for queued in held.taken.iter().skip(new) {
+            match self.write(&queued.batch.events).await {
+                Outcome::Done => held.verdicts.push(Verdict::Delivered),
+                Outcome::Refused => held.verdicts.push(Verdict::Rejected),
+                other => return other,
+            }
+        }
+        Outcome::Done
+    }
+
+    /// Flushes, and acknowledges what is held.
+    async fn settle(&mut self, held: &mut Held) -> Outcome {
+        match self.flush().await {
+            Outcome::Done => {}
+            Outcome::Refused => held.verdicts.fill(Verdict::Rejected),
+            other => return other,
+        }
+        self.acknowledge(held).await;
+        Outcome::Done
+    }
+
+    async fn acknowledge(&mut self, held: &mut Held) {
+        let bytes = self.sink.bytes();
+        self.meter.count_bytes_out(bytes - std::mem::replace(&mut self.counted.bytes, bytes));
+        let all = self.sink.repeats();
+        let mut repeats = all - std::mem::replace(&mut self.counted.repeats, all);
+        if repeats > 0 {
+            self.meter.count_dropped(REPEAT, repeats);
+        }
+        for (queued, verdict) in held.taken.drain(..).zip(held.verdicts.drain(..)) {
+            let events = queued.batch.events.len() as u64;
+            match verdict {
+                Verdict::Delivered => {
+                    let again = repeats.min(events);
+                    repeats -= again;
+                    self.meter.count_out(events - again);
+                }
+                Verdict::Rejected | Verdict::Lost => self.meter.count_rejected(events),
+            }
+            queued.batch.resolve(verdict);
+        }
+        self.announce().await;
+    }
+
+    /// Sends what leaves by the port.
+    async fn announce(&mut self) {
+        let notices = self.sink.take_notices();
+        if notices.is_empty() {
+            return;
+        }
+        let to = self.port.hold().await;
+        for consumer in &to.main {
+            consumer.send(Batch::new(notices.clone(), now_ms(), Acks::default())).await;
+        }
     }
 
     /// Leaves the queue to another, with what was taken out of it and is not known to have arrived. What was refused stays
     /// so.
-    async fn left(mut self, taken: Vec<Queued>, verdicts: Vec<Verdict>) -> Ended {
+    async fn left(mut self, held: Held) -> Ended {
         self.sink.close().await;
+        self.announce().await;
+        let Held { taken, verdicts } = held;
         let verdicts = verdicts.into_iter().map(Some).chain(std::iter::repeat(None));
         let mut unfinished = Vec::with_capacity(taken.len());
         for (queued, verdict) in taken.into_iter().zip(verdicts) {
@@ -176,24 +266,31 @@ impl SinkDriver {
         Ended::Left(self.queue)
     }
 
-    /// The next batch. While none comes, the sink does what is due by the clock.
-    async fn next(&mut self) -> Option<Queued> {
+    /// The next batch. While none comes, the sink does what is due by the clock; `holds` says whether something waits to
+    /// be flushed.
+    async fn next(&mut self, holds: bool) -> Next {
         loop {
+            let now = now_ms();
             let wake_at = self.sink.wake_at();
             // Batches that keep coming do not put it off.
-            if wake_at.is_some_and(|at| at <= now_ms()) {
+            if wake_at.is_some_and(|at| at <= now) {
                 self.sink.wake().await;
+                self.announce().await;
                 continue;
             }
+            let flush_at = self.sink.flush_at().filter(|_| holds);
+            if holds && flush_at.is_none_or(|at| at <= now) {
+                return Next::Due;
+            }
             let due = async {
-                match wake_at {
+                match wake_at.into_iter().chain(flush_at).min() {
                     Some(at) => tokio::time::sleep(Duration::from_millis(at.saturating_sub(now_ms()))).await,
                     None => std::future::pending().await,
                 }
             };
             tokio::select! {
                 biased;
-                queued = self.queue.next() => return queued,
+                queued = self.queue.next() => return queued.map_or(Next::End, Next::Batch),
                 () = due => {}
             }
         }

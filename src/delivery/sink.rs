@@ -2,10 +2,14 @@
 
 use super::BoxFuture;
 use crate::event::Event;
+use std::path::Path;
 
 /// Writes events somewhere. Retries, queues, acknowledgements and metrics are the framework's: a sink only writes,
 /// and says of a failure whether to try again makes sense.
 pub trait Sink: Send {
+    /// Comes before everything else: the sink's `id`, and the folder for what it has to remember, which need not exist.
+    fn begin(&mut self, _id: &str, _data_dir: &Path) {}
+
     /// Takes `events`, in order. They need not have arrived before [`Sink::flush`] is through. After a
     /// [`WriteError::Transient`] it is called again with the same events.
     fn write<'a>(&'a mut self, events: &'a [Event]) -> BoxFuture<'a, Result<(), WriteError>>;
@@ -18,6 +22,22 @@ pub trait Sink: Send {
     /// Makes sure that everything written so far has arrived; acknowledgements go out after it. Called again after a
     /// [`WriteError::Transient`], it goes on where it stopped.
     fn flush(&mut self) -> BoxFuture<'_, Result<(), WriteError>>;
+
+    /// Until when what was written may wait for more before it is flushed, in milliseconds since 1970. None where it is
+    /// to be flushed now.
+    fn flush_at(&self) -> Option<u64> {
+        None
+    }
+
+    /// How many events it has not written since they were there already, since its start.
+    fn repeats(&self) -> u64 {
+        0
+    }
+
+    /// What leaves by its port, since the last call.
+    fn take_notices(&mut self) -> Vec<Event> {
+        Vec::new()
+    }
 
     /// How many bytes of encoded events it has taken since its start.
     fn bytes(&self) -> u64 {

@@ -1,7 +1,6 @@
 //! Where a record came from: the metadata that VRL reads as `%source`, `%offset`, `%id`, ...
 
 use sha2::{Digest, Sha256};
-use std::fmt::Write;
 use std::sync::Arc;
 
 /// What all records of one stream (one file, one connection, standard input) have in common.
@@ -97,6 +96,11 @@ impl Origin {
     /// `%id`: a hash of source, fingerprint and offset (and part) in 32 hexadecimal digits, so that a store downstream can tell
     /// a repeat from a new record.
     pub fn id(&self) -> String {
+        format!("{:032x}", self.id_number())
+    }
+
+    /// The same as a number.
+    pub fn id_number(&self) -> u128 {
         let mut hash = Sha256::new();
         hash.update((self.stream.source.len() as u64).to_be_bytes());
         hash.update(self.stream.source.as_bytes());
@@ -105,11 +109,7 @@ impl Origin {
         if self.part > 0 {
             hash.update(self.part.to_be_bytes());
         }
-        hash.finalize().iter().take(16).fold(String::with_capacity(32), |mut id, byte| {
-            // Writing to a String can't fail.
-            write!(id, "{byte:02x}").unwrap_or_default();
-            id
-        })
+        hash.finalize().iter().take(16).fold(0, |id, &byte| id << 8 | u128::from(byte))
     }
 }
 

@@ -4,6 +4,7 @@ pub mod blackhole;
 pub mod console;
 pub mod file;
 pub mod http;
+pub mod trail;
 
 use crate::delivery::Work;
 use crate::event::Invalid;

@@ -1,6 +1,7 @@
 //! A plan as a picture: who feeds whom, ports included.
 
 use super::plan::{Node, OutputId, Plan};
+use crate::delivery::REJECTED;
 use std::fmt::Write;
 
 /// How a plan is drawn.
@@ -47,8 +48,12 @@ fn rooms(plan: &Plan) -> Vec<Room<'_>> {
         |ports: Vec<String>, else_: &'static str| ports.into_iter().map(|port| (port, else_)).collect();
     let sources =
         plan.sources.iter().map(|node| room("source", node, with(node.config.ports(), "counted and logged")));
-    let sinks =
-        plan.sinks.iter().map(|node| room("sink", node, with(node.config.ports(), "kept as dead letters")));
+    let sinks = plan.sinks.iter().map(|node| {
+        let is_letter = |port: &String| port == REJECTED;
+        let ports = node.config.ports();
+        let else_ = if ports.iter().any(is_letter) { "kept as dead letters" } else { "sent nowhere" };
+        room("sink", node, with(ports, else_))
+    });
     let mut rest: Vec<Room<'_>> = plan
         .transforms
         .iter()

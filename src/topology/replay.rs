@@ -64,10 +64,13 @@ pub async fn replay(
     let meter: Arc<Meter> = Arc::default();
     let (inlet, outlet) = queue(node.limits, Arc::clone(&meter));
     let letters = DeadLetters::new(plan.data_dir(), sink);
-    let rejects = Rejects::new(sink, Outputs::new(Consumers::default()), letters);
+    let port = Outputs::new(Consumers::default());
+    let rejects = Rejects::new(sink, Arc::clone(&port), letters);
+    let data_dir = plan.data_dir().to_owned();
     // Kept to the end: nobody asks it to leave.
     let (_stays, leave) = Shutdown::new();
-    let task = work.task(SinkContext { id: sink.to_owned(), queue: outlet, meter, rejects, leave });
+    let task =
+        work.task(SinkContext { id: sink.to_owned(), queue: outlet, meter, rejects, port, data_dir, leave });
     let verdicts: Verdicts = Arc::default();
     let mut replayed = Replayed::default();
     let mut failed = None;

@@ -6,8 +6,8 @@ use super::plan::{Node, Plan};
 use super::wire::{Queues, Unbuildable};
 use crate::delivery::buffer::{self, BufferContext, Cutoff, Grace, Settings};
 use crate::delivery::{
-    Consumers, DeadLetters, Ended, Inlet, Limits, Meter, Outlet, Outputs, REJECTED, Rejects, Shutdown,
-    ShutdownTrigger, SinkContext, WeakInlet, Work, queue,
+    Consumers, DeadLetters, Ended, Inlet, Limits, Meter, Outlet, Outputs, Rejects, Shutdown, ShutdownTrigger,
+    SinkContext, WeakInlet, Work, queue,
 };
 use crate::event::Invalid;
 use crate::sinks::SinkConfig;
@@ -249,9 +249,10 @@ impl Sinks {
         let (trigger, leave) = Shutdown::new();
         (slot.number, slot.leave, slot.port) = (self.runs, trigger, Arc::downgrade(&port));
         let letters = DeadLetters::new(&self.ground.data_dir, id);
-        let rejects = Rejects::new(id, port, letters);
+        let rejects = Rejects::new(id, Arc::clone(&port), letters);
+        let data_dir = self.ground.data_dir.clone();
         let meter = Arc::clone(&slot.meter);
-        let task = work.task(SinkContext { id: id.to_owned(), queue, meter, rejects, leave });
+        let task = work.task(SinkContext { id: id.to_owned(), queue, meter, rejects, port, data_dir, leave });
         Job::Sink(slot.number, task, slot.buffered.as_ref().map(|buffered| buffered.cutoff.clone()))
     }
 
@@ -403,7 +404,12 @@ impl Sinks {
     /// The ports whose consumers are others than `plan` wants, with those.
     pub fn ports(&self, plan: &Plan, queues: &Queues) -> Vec<(Arc<Outputs>, Consumers)> {
         let live = self.slots.iter().filter_map(|(id, slot)| Some((id, slot.port.upgrade()?)));
-        let wanted = live.map(|(id, port)| (port, queues.of_port(plan, id, REJECTED)));
+        // A sink has one port at most.
+        let name = |id: &str| plan.sinks.iter().find(|node| node.id == id)?.config.ports().pop();
+        let wanted = live.map(|(id, port)| {
+            let consumers = name(id).map(|name| queues.of_port(plan, id, &name));
+            (port, consumers.unwrap_or_default())
+        });
         wanted.filter(|(port, wanted)| port.peek().is_none_or(|now| !now.are_same(wanted))).collect()
     }
 }

@@ -1,7 +1,7 @@
 //! When a batch is acknowledged.
 
 use super::*;
-use crate::delivery::{BoxFuture, Limits, WhenFull, queue};
+use crate::delivery::{BoxFuture, Consumers, Limits, WhenFull, queue};
 use crate::event::{Acks, Batch, Origin, Share};
 use std::future::ready;
 use std::sync::Mutex;
@@ -70,7 +70,16 @@ fn driven(sizes: &[usize], failures: u32) -> Vec<String> {
         drop(inlet);
         let sink = Box::new(Diarist { diary: Arc::clone(&diary), failures });
         let (_stays, leave) = Shutdown::new();
-        let driver = SinkDriver { id: "out".into(), sink, queue, meter: Arc::default(), leave, counted: 0 };
+        let driver = SinkDriver {
+            id: "out".into(),
+            sink,
+            queue,
+            meter: Arc::default(),
+            leave,
+            port: Outputs::new(Consumers::default()),
+            data_dir: PathBuf::new(),
+            counted: Counted::default(),
+        };
         assert!(matches!(driver.run().await, Ended::Drained));
     });
     let mut lines = diary.lock().unwrap().clone();
@@ -105,7 +114,16 @@ fn a_sink_is_woken_while_nothing_comes() {
         let (inlet, queue) = queue(limits, Arc::default());
         let sink = Box::new(Diarist { diary: Arc::clone(&diary), failures: 0 });
         let (_stays, leave) = Shutdown::new();
-        let driver = SinkDriver { id: "out".into(), sink, queue, meter: Arc::default(), leave, counted: 0 };
+        let driver = SinkDriver {
+            id: "out".into(),
+            sink,
+            queue,
+            meter: Arc::default(),
+            leave,
+            port: Outputs::new(Consumers::default()),
+            data_dir: PathBuf::new(),
+            counted: Counted::default(),
+        };
         let running = driver.run();
         tokio::pin!(running);
         while !diary.lock().unwrap().contains(&"wake".to_owned()) {
@@ -133,7 +151,16 @@ fn a_sink_that_fails_leaves_what_it_has_to_its_successor_in_order() {
         }
         let (leaves, leave) = Shutdown::new();
         let sink = Box::new(Diarist { diary: Arc::clone(&first), failures: u32::MAX });
-        let driver = SinkDriver { id: "out".into(), sink, queue, meter: Arc::default(), leave, counted: 0 };
+        let driver = SinkDriver {
+            id: "out".into(),
+            sink,
+            queue,
+            meter: Arc::default(),
+            leave,
+            port: Outputs::new(Consumers::default()),
+            data_dir: PathBuf::new(),
+            counted: Counted::default(),
+        };
         let running = driver.run();
         tokio::pin!(running);
         let queue = loop {
@@ -153,7 +180,16 @@ fn a_sink_that_fails_leaves_what_it_has_to_its_successor_in_order() {
         assert_eq!(*second.lock().unwrap(), [""; 0], "nobody has heard of anything");
         let (_stays, leave) = Shutdown::new();
         let sink = Box::new(Diarist { diary: Arc::clone(&second), failures: 0 });
-        let driver = SinkDriver { id: "out".into(), sink, queue, meter: Arc::default(), leave, counted: 0 };
+        let driver = SinkDriver {
+            id: "out".into(),
+            sink,
+            queue,
+            meter: Arc::default(),
+            leave,
+            port: Outputs::new(Consumers::default()),
+            data_dir: PathBuf::new(),
+            counted: Counted::default(),
+        };
         assert!(matches!(driver.run().await, Ended::Drained));
     });
     assert_eq!(first.lock().unwrap().last().unwrap(), "close");
