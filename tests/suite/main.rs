@@ -72,6 +72,8 @@ mod tap;
 mod text;
 mod tools;
 mod top;
+mod trail;
+mod trail_crash;
 mod unwrap;
 mod vector;
 mod vrl_command;
