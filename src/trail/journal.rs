@@ -194,6 +194,7 @@ mod tests {
         let whole = fs::read(&path).unwrap();
         let mut last = 0;
         for cut in 0..whole.len() {
+            files(&folder).unwrap().iter().for_each(|path| fs::remove_file(path).unwrap());
             fs::write(&path, &whole[..cut]).unwrap();
             let (mut journal, note) = Journal::open(&folder).unwrap();
             let frames = usize::from(journal.knows(1)) + usize::from(journal.knows(3));

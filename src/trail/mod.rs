@@ -28,3 +28,6 @@ mod writer;
 
 pub use retain::Retention;
 pub use writer::{Settings, Writer};
+
+#[cfg(test)]
+mod tests;

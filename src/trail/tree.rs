@@ -111,29 +111,42 @@ fn fold(open: &[Hash], right: Option<Hash>) -> Option<Hash> {
     root
 }
 
-/// The hashes of a tile. Where a partial one is gone since its full one is there, the beginning of that.
+/// The hashes of a tile. Where a partial one is not there, the beginning of its full one, or of a wider one.
 ///
 /// # Errors
 ///
 /// What the system says, with the path; a tile of a wrong length is [`ErrorKind::InvalidData`].
 pub fn hashes(folder: &Path, tile: Tile) -> io::Result<Vec<Hash>> {
     let path = folder.join(tile.path());
-    let named = |path: &Path, e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
-    let bytes = match fs::read(&path) {
-        Err(e) if e.kind() == ErrorKind::NotFound && tile.width < TILE_WIDTH => {
-            let full = folder.join(Tile { width: TILE_WIDTH, ..tile }.path());
+    let (bytes, width) = match fs::read(&path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => {
             // What is said to be missing is what was looked for.
-            fs::read(&full).map_err(|_| named(&path, e))?
+            let missing = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
+            let wider = wider(folder, tile).ok_or_else(|| missing(e))?;
+            (fs::read(folder.join(wider.path())).map_err(missing)?, wider.width)
         }
-        read => read.map_err(|e| named(&path, e))?,
+        read => (read.map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?, tile.width),
     };
-    let (wanted, found) = (tile.width as usize * HASH_SIZE, bytes.len());
-    let is_whole = found == wanted || found == TILE_WIDTH as usize * HASH_SIZE;
-    let bytes = bytes.get(..wanted).filter(|_| is_whole).ok_or_else(|| {
-        let why = format!("{}: the tile has {found} bytes instead of {wanted}", path.display());
-        io::Error::new(ErrorKind::InvalidData, why)
-    })?;
-    Ok(bytes.as_chunks::<HASH_SIZE>().0.iter().map(|hash| Hash(*hash)).collect())
+    let wanted = width as usize * HASH_SIZE;
+    if bytes.len() != wanted {
+        let why = format!("{}: the tile has {} bytes instead of {wanted}", path.display(), bytes.len());
+        return Err(io::Error::new(ErrorKind::InvalidData, why));
+    }
+    let hashes = bytes.as_chunks::<HASH_SIZE>().0.iter();
+    Ok(hashes.take(tile.width as usize).map(|hash| Hash(*hash)).collect())
+}
+
+/// A tile that begins with the hashes of `tile`, which is partial.
+fn wider(folder: &Path, tile: Tile) -> Option<Tile> {
+    let full = Tile { width: TILE_WIDTH, ..tile };
+    if folder.join(full.path()).is_file() {
+        return Some(full);
+    }
+    let path = folder.join(tile.path());
+    let names = fs::read_dir(path.parent()?).ok()?;
+    let widths = names.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u64>().ok());
+    let width = widths.filter(|width| *width > tile.width && *width < TILE_WIDTH).min()?;
+    Some(Tile { width, ..tile })
 }
 
 #[cfg(test)]
