@@ -8,6 +8,7 @@
 //!
 //! Two files are kept, each with the ids of up to [`GENERATION`] records; when the newer is full the older is removed.
 
+use super::sync::Unsynced;
 use crate::delivery::disk::{self, Trouble};
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
@@ -33,6 +34,8 @@ pub struct Journal {
     file: Option<File>,
     /// Bytes of whole frames in it.
     len: u64,
+    /// How long it is with the frame that was written last.
+    written: u64,
     seen: Seen,
 }
 
@@ -92,7 +95,8 @@ impl Journal {
     ///
     /// What the system says.
     pub fn open(folder: &Path) -> Result<(Journal, Option<Vec<u8>>), Trouble> {
-        let mut journal = Journal { folder: folder.to_owned(), file: None, len: 0, seen: Seen::default() };
+        let mut journal =
+            Journal { folder: folder.to_owned(), file: None, len: 0, written: 0, seen: Seen::default() };
         let mut note = None;
         let paths = files(folder).map_err(|e| Trouble::at(folder, &e))?;
         for path in &paths {
@@ -125,12 +129,13 @@ impl Journal {
         self.seen.newer.contains(&id) || self.seen.older.contains(&id)
     }
 
-    /// Appends a frame, and syncs it: the ids of the records from `first` on, and the note that covers them.
+    /// Writes a frame: the ids of the records from `first` on, and the note that covers them. Gives what has to be synced
+    /// before [`Journal::keep`].
     ///
     /// # Errors
     ///
     /// What the system says. Tried again, it writes the same frame at the same place.
-    pub fn append(&mut self, first: u64, ids: &[u128], note: &[u8]) -> Result<(), Trouble> {
+    pub fn write(&mut self, first: u64, ids: &[u128], note: &[u8]) -> Result<Unsynced, Trouble> {
         let mut body = Vec::with_capacity(COUNT_BYTES + ids.len() * ID_BYTES + note.len());
         body.extend_from_slice(&u32::try_from(ids.len()).unwrap_or(u32::MAX).to_le_bytes());
         ids.iter().for_each(|id| body.extend_from_slice(&id.to_be_bytes()));
@@ -144,14 +149,18 @@ impl Journal {
         {
             self.turn(first)?;
         }
-        let (folder, len) = (&self.folder, self.len);
-        let Some(file) = &self.file else { return Ok(()) };
-        let written =
-            file.set_len(len).and_then(|()| file.write_all_at(&bytes, len)).and_then(|()| file.sync_data());
-        written.map_err(|e| Trouble::at(folder, &e))?;
-        self.len += bytes.len() as u64;
+        let trouble = |e: io::Error| Trouble::at(&self.folder, &e);
+        let Some(file) = &self.file else { return Err(trouble(ErrorKind::NotFound.into())) };
+        file.set_len(self.len).and_then(|()| file.write_all_at(&bytes, self.len)).map_err(trouble)?;
+        self.written = self.len + bytes.len() as u64;
+        let file = file.try_clone().map_err(trouble)?;
+        Ok(Unsynced { path: self.folder.clone(), file })
+    }
+
+    /// What was written, of these ids, is on the disk.
+    pub fn keep(&mut self, ids: &[u128]) {
+        self.len = self.written;
         self.seen.add(ids.iter().copied());
-        Ok(())
     }
 
     /// Begins a new file, named by the index of its first record, and removes what is too old.
@@ -177,7 +186,13 @@ impl Journal {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sync::sync_all;
     use super::*;
+
+    fn add(journal: &mut Journal, first: u64, ids: &[u128], note: &[u8]) {
+        sync_all(&[journal.write(first, ids, note).unwrap()]).unwrap();
+        journal.keep(ids);
+    }
 
     #[test]
     fn ids_and_the_last_note_outlive_a_restart_and_a_torn_frame() {
@@ -185,8 +200,8 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         let (mut journal, note) = Journal::open(&folder).unwrap();
         assert_eq!(note, None);
-        journal.append(0, &[1, 2], b"one").unwrap();
-        journal.append(2, &[3], b"two").unwrap();
+        add(&mut journal, 0, &[1, 2], b"one");
+        add(&mut journal, 2, &[3], b"two");
         let (journal, note) = Journal::open(&folder).unwrap();
         assert_eq!(note.as_deref(), Some(&b"two"[..]));
         assert!([1, 2, 3].iter().all(|id| journal.knows(*id)) && !journal.knows(4));
@@ -200,7 +215,7 @@ mod tests {
             let frames = usize::from(journal.knows(1)) + usize::from(journal.knows(3));
             assert!(frames >= last && note.is_some() == (frames > 0), "{cut}");
             last = frames;
-            journal.append(9, &[77], b"three").unwrap();
+            add(&mut journal, 9, &[77], b"three");
             let (journal, note) = Journal::open(&folder).unwrap();
             assert_eq!(note.as_deref(), Some(&b"three"[..]), "{cut}");
             assert!(journal.knows(77));
@@ -217,7 +232,7 @@ mod tests {
         let step = 100_000_u128;
         for round in 0..14 {
             let ids: Vec<u128> = (round * step..(round + 1) * step).collect();
-            journal.append((round * step) as u64, &ids, b"note").unwrap();
+            add(&mut journal, (round * step) as u64, &ids, b"note");
             let oldest = ((round + 1) * step).saturating_sub(400_000);
             assert!(journal.knows(oldest), "{round}");
         }

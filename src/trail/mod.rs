@@ -23,6 +23,7 @@ pub mod layout;
 pub mod note;
 mod recover;
 mod retain;
+mod sync;
 pub mod tree;
 mod writer;
 

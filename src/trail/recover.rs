@@ -9,8 +9,9 @@ use super::journal::Journal;
 use super::key::{SignerKey, VerifierKey};
 use super::layout::{CHECKPOINT, RECORDS, Segment, TILE, TILE_WIDTH, Tile, level_hashes, segments};
 use super::note::Checkpoint;
+use super::sync::sync_all;
 use super::tree::Edge;
-use super::writer::{OpenSegment, Pending, Settings, Writer, publish};
+use super::writer::{OpenSegment, Pending, Settings, Writer, publish, write_tiles};
 use crate::delivery::disk::{self, Trouble};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
@@ -93,7 +94,8 @@ impl Writer {
         if tree.root() != signed.root {
             return Err(lost("holds other records than those"));
         }
-        publish(&folder, &full, &tree, self.published.as_ref(), signed)?;
+        sync_all(&write_tiles(&folder, &full, &tree, self.published.as_ref())?)?;
+        publish(&folder, &full, self.published.as_ref(), signed)?;
         tracing::info!(path = %folder.display(), records = signed.size - have, "published what was signed before the last end");
         (self.edge, self.published) = (tree, Some(signed.clone()));
         Ok(())

@@ -1,7 +1,7 @@
 //! Writes a trail: takes records, and commits them in steps of which a crash can undo none.
 //!
-//! A commit writes and syncs the records, then what the journal remembers of them, then the tiles; then it publishes the
-//! checkpoint by renaming it into its place. What was signed is in the journal before anybody can see it. Every step can
+//! A commit writes and syncs the records; then the tiles, and what the journal remembers of the records; then it publishes
+//! the checkpoint by renaming it into its place. What was signed is in the journal before anybody can see it. Every step can
 //! be repeated, and a commit that has failed begins again at the first: it writes the same bytes to the same places.
 
 use super::journal::Journal;
@@ -9,6 +9,7 @@ use super::key::SignerKey;
 use super::layout::{CHECKPOINT, NEW_SUFFIX, Segment, TILE_WIDTH, Tile, edge};
 use super::note::Checkpoint;
 use super::retain::{self, Retention};
+use super::sync::{Unsynced, sync_all};
 use super::tree::{Content, Edge};
 use crate::delivery::disk::{self, Trouble};
 use std::collections::{BTreeSet, HashSet};
@@ -134,12 +135,18 @@ impl Writer {
                 .map_err(|e| Trouble::because(&self.settings.folder, &format!("can't be signed: {e}")))?,
         };
         let signed = self.pending.signed.insert(signed).clone();
+        let (folder, ids) = (&self.settings.folder, &self.pending.ids);
+        let before = self.published.as_ref();
+        let mut unsynced = write_tiles(folder, &self.pending.full, &self.edge, before)?;
         if !self.pending.is_noted {
-            let first = self.edge.size() - self.pending.ids.len() as u64;
-            self.journal.append(first, &self.pending.ids, &signed.note)?;
+            unsynced.push(self.journal.write(self.edge.size() - ids.len() as u64, ids, &signed.note)?);
+        }
+        sync_all(&unsynced)?;
+        if !self.pending.is_noted {
+            self.journal.keep(ids);
             self.pending.is_noted = true;
         }
-        publish(&self.settings.folder, &self.pending.full, &self.edge, self.published.as_ref(), &signed)?;
+        publish(folder, &self.pending.full, before, &signed)?;
         let is_new_segment = last.segment != self.segment.segment;
         self.segment = last;
         self.published = Some(signed);
@@ -251,7 +258,34 @@ fn write_at(at: &OpenSegment, bytes: &[u8]) -> Result<(), Trouble> {
     file.write_all_at(bytes, at.len).and_then(|()| file.sync_data()).map_err(trouble)
 }
 
-/// Writes the tiles that `edge` has beyond those of `before`, syncs them, and puts `signed` in its place.
+/// Writes the tiles of `tree` that those of `before` do not have; gives what has to be synced.
+///
+/// # Errors
+///
+/// What came in the way; it can be done again.
+pub(super) fn write_tiles(
+    folder: &Path,
+    full: &[Content],
+    tree: &Edge,
+    before: Option<&Checkpoint>,
+) -> Result<Vec<Unsynced>, Trouble> {
+    let old: BTreeSet<Tile> = before.map(|before| edge(before.size).collect()).unwrap_or_default();
+    let partial: Vec<Content> = tree.partial().filter(|one| !old.contains(&one.tile)).collect();
+    let (mut unsynced, mut folders) = (Vec::new(), BTreeSet::new());
+    for content in full.iter().chain(&partial) {
+        let path = folder.join(content.tile.path());
+        let file = write_tile(&path, &content.hashes)?;
+        folders.insert(disk::folder_of(&path).to_owned());
+        unsynced.push(Unsynced { path, file });
+    }
+    for path in folders {
+        let file = File::open(&path).map_err(|e| Trouble::at(&path, &e))?;
+        unsynced.push(Unsynced { path, file });
+    }
+    Ok(unsynced)
+}
+
+/// Puts `signed` in the place of `before`; its tiles are on the disk.
 ///
 /// # Errors
 ///
@@ -259,36 +293,24 @@ fn write_at(at: &OpenSegment, bytes: &[u8]) -> Result<(), Trouble> {
 pub(super) fn publish(
     folder: &Path,
     full: &[Content],
-    tree: &Edge,
     before: Option<&Checkpoint>,
     signed: &Checkpoint,
 ) -> Result<(), Trouble> {
-    let old: BTreeSet<Tile> = before.map(|before| edge(before.size).collect()).unwrap_or_default();
-    let mut folders = BTreeSet::new();
-    let partial: Vec<Content> = tree.partial().filter(|one| !old.contains(&one.tile)).collect();
-    for content in full.iter().chain(&partial) {
-        let path = folder.join(content.tile.path());
-        write_tile(&path, &content.hashes)?;
-        folders.insert(disk::folder_of(&path).to_owned());
-    }
-    for folder in &folders {
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| Trouble::at(folder, &e))?;
-    }
     replace(&folder.join(CHECKPOINT), &signed.note)?;
     // Full tiles stand for the partial ones of earlier checkpoints.
-    for tile in old.iter().filter(|tile| tile.width < TILE_WIDTH) {
+    let old = before.into_iter().flat_map(|before| edge(before.size));
+    for tile in old.filter(|tile| tile.width < TILE_WIDTH) {
         if full.iter().any(|one| (one.tile.level, one.tile.index) == (tile.level, tile.index)) {
             let path = folder.join(tile.path());
             let partial = disk::folder_of(&path);
-            fs::remove_dir_all(partial)
-                .map_err(|e| Trouble::at(partial, &e))
-                .unwrap_or_else(|e| tracing::debug!("{}", e.0));
+            let removed = fs::remove_dir_all(partial);
+            removed.unwrap_or_else(|e| tracing::debug!(path = %partial.display(), "can't be removed: {e}"));
         }
     }
     Ok(())
 }
 
-fn write_tile(path: &Path, bytes: &[u8]) -> Result<(), Trouble> {
+fn write_tile(path: &Path, bytes: &[u8]) -> Result<File, Trouble> {
     let trouble = |e: io::Error| Trouble::at(path, &e);
     let open = || OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(path);
     let file = match open() {
@@ -299,7 +321,8 @@ fn write_tile(path: &Path, bytes: &[u8]) -> Result<(), Trouble> {
         file => file,
     };
     let mut file = file.map_err(trouble)?;
-    file.write_all(bytes).and_then(|()| file.sync_data()).map_err(trouble)
+    file.write_all(bytes).map_err(trouble)?;
+    Ok(file)
 }
 
 /// Puts `bytes` in the place of the file `path`, so that a reader sees either the one or the other.
