@@ -227,19 +227,20 @@ fn no_evaluation_of_a_text_log_is_lost_or_doubled_by_a_kill() {
 }
 
 /// A small file system in memory.
-struct SmallDisk(TempDir);
+pub struct SmallDisk(TempDir);
 
 impl SmallDisk {
     /// None where nobody may mount one.
-    fn mount() -> Option<SmallDisk> {
+    pub fn mount() -> Option<SmallDisk> {
         let dir = TempDir::new();
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", SMALL_DISK, "tmpfs"]).arg(dir.path());
         mount.output().is_ok_and(|done| done.status.success()).then_some(SmallDisk(dir))
     }
 
-    fn filler(&self) -> PathBuf {
-        self.0.path().join("filler")
+    /// A file on it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
     }
 }
 
@@ -252,7 +253,7 @@ impl Drop for SmallDisk {
 }
 
 /// Fills the disk and frees it, until it is told to stop.
-fn fill(filler: &Path, stop: &AtomicBool) -> u64 {
+pub fn fill(filler: &Path, stop: &AtomicBool) -> u64 {
     let mut dice = Dice::new(dice::number("EVALTRAIL_SEED", 1));
     let mut filled = 0;
     while !stop.load(Ordering::Relaxed) {
@@ -282,7 +283,7 @@ fn no_line_is_lost_by_kills_and_a_full_disk_together() {
     };
     let stop = AtomicBool::new(false);
     let crash = thread::scope(|scope| {
-        let filling = scope.spawn(|| fill(&disk.filler(), &stop));
+        let filling = scope.spawn(|| fill(&disk.path("filler"), &stop));
         let calm = || {
             stop.store(true, Ordering::Relaxed);
             eprintln!("the disk was full {} times", filling.join().unwrap());

@@ -3,6 +3,7 @@
 //!
 //! In full: `EVALTRAIL_KILLS=500 cargo test --test suite trail_crash -- --nocapture`, which prints the figures.
 
+use crate::crash::{SmallDisk, fill};
 use crate::dice::{self, Dice};
 use crate::harness::{TIMEOUT, until};
 use crate::trail::Ground;
@@ -15,6 +16,8 @@ use std::time::Duration;
 const KILLS: u64 = 12;
 /// A run lives so long at least and at most, in milliseconds.
 const LIVES_MS: std::ops::RangeInclusive<u64> = 1..=250;
+/// By now all is out, retries of a full disk included.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Evaluations that are ahead of the trail at most.
 const AHEAD_MAX: u32 = 4_000;
 
@@ -78,4 +81,33 @@ fn each_evaluation_is_in_the_trail_once_and_in_order_whatever_is_killed() {
     eprintln!(
         "trail: {kills} kills, verified {verified} times, {written} evaluations written, {size} in the trail, 0 lost, 0 twice"
     );
+}
+
+#[test]
+fn a_full_disk_holds_the_trail_up_and_costs_nothing() {
+    let Some(disk) = SmallDisk::mount() else {
+        crate::tools::skip("a disk that is full needs the right to mount one");
+        return;
+    };
+    let ground =
+        Ground::new("segment.max_bytes = 300000\ncheckpoint.every_records = 100\ncheckpoint.every_secs = 1");
+    std::os::unix::fs::symlink(disk.path("trail"), ground.path("trail")).unwrap();
+    std::fs::create_dir(disk.path("trail")).unwrap();
+    let (stop, mut live) = (AtomicBool::new(false), ground.live());
+    let filled = thread::scope(|scope| {
+        let filling = scope.spawn(|| fill(&disk.path("filler"), &stop));
+        for round in 0..30 {
+            ground.log(round * 100..round * 100 + 100);
+            // Half of the time it can't, and tries again.
+            until(Duration::from_millis(60), || ground.size() == u64::from(round + 1) * 100);
+        }
+        stop.store(true, Ordering::Relaxed);
+        filling.join().unwrap()
+    });
+    assert!(until(PATIENCE, || ground.size() == 3_000), "{}", live.stderr());
+    live.signal_when_ready("TERM");
+    let (status, said) = live.wait(TIMEOUT);
+    assert_eq!(status.code(), Some(0));
+    assert!(filled > 1 && said.contains("free some space"), "full {filled} times: {said}");
+    ground.holds(3_000);
 }
