@@ -68,6 +68,7 @@ mod signals;
 mod simulation;
 mod soak;
 mod start_up;
+mod systemd;
 mod tap;
 mod text;
 mod tools;
