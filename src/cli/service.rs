@@ -159,6 +159,8 @@ fn socket() -> io::Result<UnixDatagram> {
 fn ticks(period: Duration) -> Interval {
     // No interval has a period of nothing.
     let mut ticks = interval(period.max(Duration::from_millis(1)));
+    // The first would be at once.
+    ticks.reset();
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
 }

@@ -53,6 +53,7 @@ mod memory;
 mod mutations;
 mod options;
 mod own_logs;
+mod packaging;
 mod policy;
 mod presets;
 mod process;

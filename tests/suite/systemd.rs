@@ -208,7 +208,7 @@ fn a_long_flow_makes_a_short_line() {
     let sinks = (0..9).map(|at| format!("[sinks.{name}{at}]\ntype = \"blackhole\"\ninputs = [\"in\"]\n"));
     let mut live = manager.starts(&format!("{STDIN}{}", sinks.collect::<String>()));
     let line = manager.hears_of("READY=1\n");
-    assert!(line.ends_with("long…") && line.chars().count() == 401, "{line}");
+    assert!(line.ends_with('…') && line.chars().count() == 401, "{line}");
     live.close_stdin();
     ends_well(live);
 }
