@@ -74,7 +74,7 @@ try_package() {
   local unit=$root/usr/lib/systemd/system/evaltrail.service command
   command=$(sed -n 's/^ExecStart=//p' "$unit")
   # What systemd does for the unit: folders of its own, a user without rights, a group that may read logs.
-  for folder in $(sed -n 's/^StateDirectory=/var\/lib\//p; s/^LogsDirectory=/var\/log\//p' "$unit"); do
+  sed -n 's/^StateDirectory=/var\/lib\//p; s/^LogsDirectory=/var\/log\//p' "$unit" | while read -r folder; do
     install -d -m 750 -o $user -g $user "$root/$folder"
   done
   install -d -m 750 -g adm "$root/var/log/livebook"
