@@ -25,16 +25,23 @@ root=$work/root
 lent=()
 clean() {
   [ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null || true
-  for place in "${lent[@]}"; do umount "$place"; done
+  local place
+  for place in "${lent[@]}"; do
+    # What is lent must not be removed with the root.
+    umount "$place" || { printf 'still in use, so nothing is removed: %s\n' "$place" >&2; return; }
+  done
   rm -rf --one-file-system "$work"
 }
 trap clean EXIT
+trap 'exit 130' INT TERM
 
 # Lends a folder of this machine to the root.
 lend() {
   mkdir -p "$root$2"
   mount --bind "$1" "$root$2"
   lent=("$root$2" "${lent[@]}")
+  # Only a folder that is named as such is written to.
+  [ "${3:-}" = writable ] || mount -o remount,bind,ro "$root$2"
 }
 
 make_root() {
@@ -115,7 +122,7 @@ try_readme() {
   local cargo=${CARGO_HOME:-$HOME/.cargo} toolchain
   toolchain=$(rustc --print sysroot)
   lend "$toolchain" /opt/rust
-  lend "$cargo/registry" /root/.cargo/registry
+  lend "$cargo/registry" /root/.cargo/registry writable
   mkdir -p "$root/src"
   (cd "$here" && git archive HEAD) | tar -x -C "$root/src"
   local command
