@@ -117,6 +117,9 @@ LOG
 }
 
 try_readme() {
+  # Programs find the libraries beside them by it.
+  mount -t proc proc "$root/proc"
+  lent=("$root/proc" "${lent[@]}")
   inside apt-get update -qq
   inside apt-get install -y -qq --no-install-recommends gcc libc6-dev >/dev/null
   local cargo=${CARGO_HOME:-$HOME/.cargo} toolchain

@@ -168,7 +168,9 @@ fn ticks(period: Duration) -> Interval {
 /// Waits for the next tick; for ever, where nothing ticks.
 async fn next(ticks: &mut Option<Interval>) {
     match ticks {
-        Some(ticks) => drop(ticks.tick().await),
+        Some(ticks) => {
+            ticks.tick().await;
+        }
         None => std::future::pending().await,
     }
 }
