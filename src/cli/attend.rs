@@ -4,6 +4,7 @@
 use super::args::RunArgs;
 use super::load::load;
 use super::log::variable;
+use super::service::Service;
 use crate::api::Api;
 use crate::config::{Environment, Loaded};
 use crate::topology::{Changes, Plan, Reload, Reloaded, Status};
@@ -49,8 +50,14 @@ impl<'a> Attendant<'a> {
         Ok(Attendant { args, hup, listener, watch })
     }
 
-    /// Attends to the pipeline that `status` shows and that takes `reloads`, for as long as it is polled.
-    pub async fn attend(self, status: Arc<Status>, reloads: mpsc::Sender<Reload>) -> Infallible {
+    /// Attends to the pipeline that `status` shows and that takes `reloads`, for as long as it is polled. What comes of
+    /// reloads is told to `service`, too.
+    pub async fn attend(
+        self,
+        status: Arc<Status>,
+        reloads: mpsc::Sender<Reload>,
+        service: &Service,
+    ) -> Infallible {
         let Attendant { args, mut hup, listener, mut watch } = self;
         let serve = |(address, listener)| -> Answering {
             (address, Box::pin(Api::new(listener, Arc::clone(&status)).serve()))
@@ -64,6 +71,7 @@ impl<'a> Attendant<'a> {
                 never = answering(&mut api) => match never {},
                 Some((answer, address, files)) = under_way.next(), if !under_way.is_empty() => {
                     let is_done = tell(answer);
+                    service.reloaded(is_done);
                     if let Some(watch) = watch.as_mut().filter(|_| is_done) {
                         watch.follow(files);
                     }
@@ -82,13 +90,17 @@ impl<'a> Attendant<'a> {
                 }
                 () = changed(&mut watch) => "the config has changed",
             };
+            service.reloading();
             let taken =
                 [api.as_ref().map(|(address, _)| *address), bound.as_ref().map(|(address, _)| *address)];
             let read = tokio::select! {
                 never = answering(&mut api) => match never {},
                 read = read(args, &taken, asked) => read,
             };
-            let Some((Loaded { plan, .. }, listener)) = read else { continue };
+            let Some((Loaded { plan, .. }, listener)) = read else {
+                service.reloaded(false);
+                continue;
+            };
             let (address, files) = (plan.api, plan.files());
             bound = listener.or(bound);
             let (done, answer) = oneshot::channel();

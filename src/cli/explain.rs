@@ -8,7 +8,7 @@ use crate::codec::{Encoding, EncodingCodec};
 use crate::config::{self, BUILTIN, Environment};
 use crate::sinks::console::Console;
 use crate::sources::stdin::Stdin;
-use crate::topology::{Outcome, Pipeline, RunMode, explaining};
+use crate::topology::{Doors, Outcome, Pipeline, RunMode, explaining};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub fn run(args: ConfigArgs) -> ExitCode {
     };
     let done = runtime.block_on(async {
         let stop = first_signal()?;
-        let started = Pipeline::start(plan, RunMode { faults_wanted: false, once: true });
+        let started = Pipeline::start(plan, RunMode { faults_wanted: false, once: true }, Doors::default());
         Ok(match started {
             Ok(pipeline) => Ok(pipeline.finish(stop, std::future::pending()).await),
             Err(unbuildable) => Err(unbuildable),

@@ -14,6 +14,7 @@ mod progress;
 pub mod render;
 mod replay;
 mod run;
+mod service;
 mod summary;
 mod tap;
 mod test;

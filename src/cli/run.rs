@@ -4,11 +4,12 @@ use super::args::RunArgs;
 use super::attend::Attendant;
 use super::load::load;
 use super::log::{is_json, start_log, variable};
+use super::service::Service;
 use super::{EXIT_FAILED, EXIT_REFUSED, STACK_BYTES, complain};
 use super::{progress, summary};
 use crate::config::Environment;
 use crate::delivery::clock::monotonic;
-use crate::topology::{Pipeline, Plan, RunMode};
+use crate::topology::{Doors, Pipeline, Plan, RunMode};
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -70,7 +71,15 @@ async fn run_plan(plan: Plan, files: Vec<&str>, args: &RunArgs) -> ExitCode {
             return EXIT_FAILED.into();
         }
     };
-    let pipeline = match Pipeline::start(plan, RunMode { faults_wanted: args.deny_faults, once: args.once }) {
+    let doors = match Doors::open(&plan).await {
+        Ok(doors) => doors,
+        Err(why) => {
+            tracing::error!("can't start: {why}");
+            return EXIT_FAILED.into();
+        }
+    };
+    let mode = RunMode { faults_wanted: args.deny_faults, once: args.once };
+    let pipeline = match Pipeline::start(plan, mode, doors) {
         Ok(pipeline) => pipeline,
         Err(unbuildable) => {
             tracing::error!("can't start `{}`: {}", unbuildable.id, unbuildable.why);
@@ -87,12 +96,16 @@ async fn run_plan(plan: Plan, files: Vec<&str>, args: &RunArgs) -> ExitCode {
     let (plan, status) = (pipeline.plan(), pipeline.status());
     summary::Start { plan: &plan, files, once: args.once, verbose: args.log.verbose }.tell();
     let (sender, reloads) = mpsc::channel(1);
-    let attending = attendant.attend(pipeline.status(), sender);
+    let service = Service::new(pipeline.status());
+    service.ready();
+    let attending = attendant.attend(pipeline.status(), sender, &service);
     let outcome = tokio::select! {
         outcome = pipeline.finish_reloading(stop, abort, reloads) => outcome,
         never = attending => match never {},
+        never = service.attend() => match never {},
         never = progress::show(&plan, &status, args) => match never {},
     };
+    service.stopping();
     summary::tell(&outcome, started.elapsed());
     let faults = args.deny_faults && outcome.faults() > 0;
     if faults {

@@ -78,7 +78,7 @@ fn ids<C: ?Sized>(nodes: &[Node<C>]) -> Vec<&str> {
 }
 
 /// The first names, and how many more there are.
-fn list(names: &[&str]) -> String {
+pub fn list(names: &[&str]) -> String {
     let first = names.iter().take(NAMES_MAX).copied().collect::<Vec<&str>>().join(", ");
     match names.len().saturating_sub(NAMES_MAX) {
         0 => first,

@@ -21,7 +21,7 @@ pub use near::{nearest, slips};
 pub use plan::{Node, OutputId, Plan, QUEUE_KIB_MAX, TapPolicy};
 pub use reload::Changes;
 pub use replay::{ReplayError, Replayed, replay};
-pub use run::{Outcome, Pipeline, Reload, Reloaded};
+pub use run::{Doors, Outcome, Pipeline, Reload, Reloaded};
 pub use status::{Status, Watched};
 pub use trial::{Check, Finding, Insertion, Passage, Trace, Trial, Unmet, downstream};
 pub use wire::{RunMode, Unbuildable};

@@ -102,9 +102,30 @@ impl Outcome {
     }
 }
 
+/// What the sources of a plan listen with, open before anything runs.
+#[derive(Default)]
+pub struct Doors(BTreeMap<String, Door>);
+
+impl Doors {
+    /// Opens them. Whoever comes from now on waits until the pipeline has started.
+    ///
+    /// # Errors
+    ///
+    /// The first source that can't start, and why.
+    pub async fn open(plan: &Plan) -> Result<Doors, String> {
+        let mut doors = BTreeMap::new();
+        for node in &plan.sources {
+            let door = Door::default();
+            node.config.prepare(&door).await.map_err(|why| format!("{}: {why}", node.id))?;
+            doors.insert(node.id.clone(), door);
+        }
+        Ok(Doors(doors))
+    }
+}
+
 impl Pipeline {
-    /// Starts every component.
-    pub fn start(plan: Plan, mode: RunMode) -> Result<Pipeline, Unbuildable> {
+    /// Starts every component. A source whose door is not among `doors` opens it itself.
+    pub fn start(plan: Plan, mode: RunMode, Doors(doors): Doors) -> Result<Pipeline, Unbuildable> {
         let (trigger, stop) = Shutdown::new();
         let (data_dir, stop_timeout) = (plan.data_dir().to_owned(), plan.shutdown_timeout);
         let (plan, ground) = (Arc::new(plan), Ground { data_dir, stop: stop.clone(), stop_timeout });
@@ -124,7 +145,7 @@ impl Pipeline {
             outcome: Outcome::default(),
         };
         let inlets = pipeline.follow(&plan, known(&plan))?;
-        let (turn, clearing) = pipeline.turn(plan, inlets, BTreeMap::new())?;
+        let (turn, clearing) = pipeline.turn(plan, inlets, doors)?;
         let jobs = pipeline.flow.complete(turn, clearing.at_once())?;
         pipeline.run_all(jobs);
         Ok(pipeline)

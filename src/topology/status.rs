@@ -3,8 +3,8 @@
 use super::plan::{OutputId, Plan, TapPolicy};
 use crate::delivery::{Meter, Tap, Totals, clock};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
 
 /// A component of a running pipeline.
 #[derive(Clone, Debug)]
@@ -59,14 +59,14 @@ pub struct Status {
     /// When it was started, in milliseconds since 1970.
     pub started_ms: u64,
     tap: Mutex<TapPolicy>,
-    is_stopping: AtomicBool,
+    is_stopping: watch::Sender<bool>,
 }
 
 impl Status {
     /// Of a pipeline that is being started.
     pub fn starting() -> Status {
         let (components, tap) = (Mutex::new(Arc::default()), Mutex::default());
-        Status { components, started_ms: clock::now_ms(), tap, is_stopping: AtomicBool::new(false) }
+        Status { components, started_ms: clock::now_ms(), tap, is_stopping: watch::Sender::new(false) }
     }
 
     /// Shows the components of `plan`, which count by `meters`.
@@ -130,11 +130,17 @@ impl Status {
 
     /// It has been told to stop.
     pub fn stop(&self) {
-        self.is_stopping.store(true, Ordering::Relaxed);
+        self.is_stopping.send_replace(true);
     }
 
     /// Whether it has been told to stop.
     pub fn is_stopping(&self) -> bool {
-        self.is_stopping.load(Ordering::Relaxed)
+        *self.is_stopping.borrow()
+    }
+
+    /// Waits until it is told to stop.
+    pub async fn stopping(&self) {
+        // It fails where nobody can tell any more; that is this status itself.
+        drop(self.is_stopping.subscribe().wait_for(|is_stopping| *is_stopping).await);
     }
 }

@@ -18,7 +18,7 @@ use components::{Heard, SourceEnd};
 use evaltrail::delivery::{Totals, WhenFull};
 use evaltrail::event::Verdict;
 use evaltrail::sources::FAULTS;
-use evaltrail::topology::{Outcome, Pipeline, Plan, Reload, RunMode};
+use evaltrail::topology::{Doors, Outcome, Pipeline, Plan, Reload, RunMode};
 use sinks::Fate;
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -48,7 +48,8 @@ impl Run {
         let folder = TempDir::new();
         let plan = world.plan(from, calm, &mut traces, folder.path());
         let (outcome, meters) = runtime.block_on(async {
-            let pipeline = Pipeline::start(plan, RunMode::default()).map_err(|e| e.why).unwrap();
+            let pipeline =
+                Pipeline::start(plan, RunMode::default(), Doors::default()).map_err(|e| e.why).unwrap();
             let meters = pipeline.meters().clone();
             let wait = |at: Option<Duration>| async move {
                 match at {
