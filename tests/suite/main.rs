@@ -14,6 +14,7 @@
 )]
 
 mod api;
+mod book;
 mod cases;
 mod chunks;
 mod config_tests;

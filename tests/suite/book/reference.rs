@@ -1,0 +1,1 @@
+//! The reference is what the program says of itself.
