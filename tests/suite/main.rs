@@ -19,6 +19,7 @@ mod cases;
 mod chunks;
 mod config_tests;
 mod configs;
+mod contributing_example;
 mod corpus;
 mod corpus_wrapped;
 mod crash;
