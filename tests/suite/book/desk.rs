@@ -83,6 +83,9 @@ impl Desk {
         if let Some(word) = block.words.iter().find(|word| !is_known(word)) {
             return Err(block.fault(format!("`{}` knows no `{word}`", block.kind)));
         }
+        // What was printed is for the texts right behind it.
+        let is_text = TEXTS.contains(&block.kind.as_str()) && block.words.is_empty();
+        self.printed = self.printed.take().filter(|_| is_text);
         match block.kind.as_str() {
             "" => Err(block.fault("this block says no kind: see docs/README.md for those that there are")),
             "sh" if block.has("not-run") => self.parses(block),

@@ -17,6 +17,10 @@ const HEAD: &str = "# Reference\n\n\
 /// An option that no config of a test can show, since it names a file that has to be there.
 const KEY_FILE: (&str, &str) = ("digest_key_file", "\"/etc/evaltrail/digest.key\"");
 
+/// What the examples of options are kept under that belong to no component.
+const WHOLE: &str = "config";
+const TESTS: &str = "tests";
+
 /// An option as a row of its table.
 struct Row {
     path: String,
@@ -26,10 +30,28 @@ struct Row {
     words: String,
 }
 
-/// The unit that the name of an option ends in.
+/// The units of options whose name does not end in one.
+const UNITS: [(&str, &str); 11] = [
+    ("outputs.count", "events"),
+    ("max_connections", "connections"),
+    ("max_open_files", "files"),
+    ("keep", "files"),
+    ("count", "records"),
+    ("rate", "records a second"),
+    ("evaluations", "share, 0 to 1"),
+    ("threshold", "events"),
+    ("concurrency", "requests"),
+    ("retry_attempts", "tries"),
+    ("seed", "none"),
+];
+
+/// The unit of an option: what its name ends in, or what is known of it.
 fn unit(path: &str) -> &'static str {
     let units = [("_secs", "seconds"), ("_ms", "milliseconds"), ("_bytes", "bytes"), ("_events", "events")];
-    units.into_iter().find(|(end, _)| path.ends_with(end)).map_or("", |(_, unit)| unit)
+    let ends = units.into_iter().find(|(end, _)| path.ends_with(end));
+    let name = path.rsplit('.').next().unwrap_or_default();
+    ends.or_else(|| UNITS.into_iter().find(|(known, _)| *known == name || *known == path))
+        .map_or("", |(_, unit)| unit)
 }
 
 /// What an option may be: a few words, or a type.
@@ -107,7 +129,7 @@ fn note(kind: &str, before: &str, table: &Table, examples: &mut Examples) {
             _ => {}
         }
         let text = value.to_string();
-        if text.len() <= 80 {
+        if text.len() <= 80 && !text.contains('\n') {
             examples.entry((kind.to_owned(), path)).or_insert(text);
         }
     }
@@ -116,12 +138,18 @@ fn note(kind: &str, before: &str, table: &Table, examples: &mut Examples) {
 /// The components of a config.
 fn note_config(text: &str, examples: &mut Examples) {
     let Ok(config) = text.parse::<Table>() else { return };
+    note(WHOLE, "", &config, examples);
+    for test in config.get(TESTS).and_then(toml::Value::as_array).into_iter().flatten() {
+        note(TESTS, "", test.as_table().unwrap(), examples);
+    }
     for role in ["sources", "transforms", "sinks"] {
         for component in config.get(role).and_then(toml::Value::as_table).into_iter().flat_map(Table::values)
         {
             let Some(table) = component.as_table() else { continue };
             let Some(kind) = table.get("type").and_then(toml::Value::as_str) else { continue };
-            note(&format!("{}.{kind}", role.trim_end_matches('s')), "", table, examples);
+            let role = role.trim_end_matches('s');
+            note(&format!("{role}.{kind}"), "", table, examples);
+            note(role, "", table, examples);
         }
     }
 }
@@ -178,22 +206,31 @@ fn literal(value: &Value) -> String {
 }
 
 /// The rows of a table of options; what an option lacks is told in `faults`.
-fn rows(id: &str, schema: &Value, examples: &Examples, faults: &mut Vec<String>) -> Vec<Row> {
+fn rows(id: &str, own: &Value, schema: &Value, examples: &Examples, faults: &mut Vec<String>) -> Vec<Row> {
     let definitions = schema["$defs"].as_object().unwrap();
     let mut found = Vec::new();
-    options(&definitions[id], "", &mut found);
+    options(own, "", &mut found);
     let row = |(path, option, needed): (String, &Value, bool)| {
         let words = option["description"].as_str().unwrap_or_default();
         let kind = kind(option, definitions);
-        let first = || Some(kind.split('`').nth(1)?.to_owned()).filter(|word| !word.is_empty());
-        let quoted = |word: String| {
-            if matches!(word.as_str(), "true" | "false") { word } else { format!("\"{word}\"") }
-        };
+        // One of a few words; of `true` and `false`, an option may refuse either.
+        let first = || Some(kind.split('`').nth(1)?).filter(|word| *word != "true");
         let example = examples.get(&(id.to_owned(), path.clone())).cloned();
+        // A test may have one `input` in the place of several `inputs`.
+        let twin = match path.strip_prefix("input.") {
+            Some(rest) => format!("inputs.{rest}"),
+            None => path.replacen("inputs.", "input.", 1),
+        };
+        let example = example.or_else(|| examples.get(&(id.to_owned(), twin)).cloned());
         let example = example.or_else(|| (path == KEY_FILE.0).then(|| KEY_FILE.1.to_owned()));
-        let example = example.or_else(|| option.get("default").map(literal)).or_else(|| first().map(quoted));
+        let example = example
+            .or_else(|| option.get("default").map(literal))
+            .or_else(|| Some(format!("\"{}\"", first()?)));
         if words.is_empty() {
             faults.push(format!("{id}: `{path}` has no words: write a doc comment for its field"));
+        }
+        if kind.ends_with("number") && unit(&path).is_empty() {
+            faults.push(format!("{id}: `{path}` has no unit: name it in UNITS"));
         }
         if example.is_none() {
             faults.push(format!(
@@ -203,6 +240,7 @@ fn rows(id: &str, schema: &Value, examples: &Examples, faults: &mut Vec<String>)
         let in_words = words.split("Default: ").nth(1).map(|rest| rest.trim_end_matches('.').to_owned());
         let default = match option.get("default") {
             Some(value) => format!("`{}`", literal(value)),
+            None if needed && path.contains('.') => "needed in its table".to_owned(),
             None if needed => "needed".to_owned(),
             None => in_words.unwrap_or_else(|| "none".to_owned()),
         };
@@ -257,34 +295,21 @@ fn section(id: &str, page: &str, rows: &[Row], text: &mut String) {
     text.push('\n');
 }
 
-/// The options that all components of a role have, and those of the whole.
-fn common(schema: &Value, text: &mut String) {
-    let words = |option: &Value| cell(option["description"].as_str().unwrap_or_default());
-    text.push_str("## The whole config\n\n| option | default | meaning |\n|---|---|---|\n");
-    for (name, option) in schema["properties"].as_object().unwrap() {
-        let default = option.get("default").map(|value| format!("`{}`", literal(value))).unwrap_or_default();
-        writeln!(text, "| `{name}` | {default} | {} |", words(option)).unwrap();
-        for (inner, option) in option["properties"].as_object().into_iter().flatten() {
-            let default =
-                option.get("default").map(|value| format!("`{}`", literal(value))).unwrap_or_default();
-            writeln!(text, "| `{name}.{inner}` | {default} | {} |", words(option)).unwrap();
-        }
-    }
+/// The options that all components of a role have, those of the whole, and those of tests.
+fn common(schema: &Value, examples: &Examples, faults: &mut Vec<String>, text: &mut String) {
+    let mut whole = schema.clone();
+    let properties = whole["properties"].as_object_mut().unwrap();
+    let tests = properties.remove(TESTS).unwrap()["items"].clone();
     for role in ["source", "transform", "sink"] {
-        write!(text, "\n## What every {role} has\n\n| option | default | meaning |\n|---|---|---|\n")
-            .unwrap();
-        let options = schema["$defs"][role]["allOf"][0]["properties"].as_object().unwrap();
-        for (name, option) in options {
-            let default =
-                option.get("default").map(|value| format!("`{}`", literal(value))).unwrap_or_default();
-            writeln!(text, "| `{name}` | {default} | {} |", words(option)).unwrap();
-            for (inner, option) in option["properties"].as_object().into_iter().flatten() {
-                let default =
-                    option.get("default").map(|value| format!("`{}`", literal(value))).unwrap_or_default();
-                writeln!(text, "| `{name}.{inner}` | {default} | {} |", words(option)).unwrap();
-            }
-        }
+        properties.remove(&format!("{role}s"));
+        write!(text, "## What every {role} has\n\n").unwrap();
+        table(&rows(role, &schema["$defs"][role]["allOf"][0], schema, examples, faults), text);
+        text.push('\n');
     }
+    text.push_str("## The whole config\n\n");
+    table(&rows(WHOLE, &whole, schema, examples, faults), text);
+    text.push_str("\n## Tests\n\nThe options of `[[tests]]`, which `evaltrail test` runs.\n\n");
+    table(&rows(TESTS, &tests, schema, examples, faults), text);
 }
 
 #[test]
@@ -303,10 +328,10 @@ fn the_reference_is_what_the_program_says() {
     text.push('\n');
     for (role, name, page) in components() {
         let id = format!("{role}.{name}");
-        let rows = rows(&id, &schema, &examples, &mut faults);
+        let rows = rows(&id, &schema["$defs"][&id], &schema, &examples, &mut faults);
         section(&id, page, &rows, &mut text);
     }
-    common(&schema, &mut text);
+    common(&schema, &examples, &mut faults, &mut text);
     assert!(faults.is_empty(), "{faults:#?}");
     expect_test::expect_file!["../../../docs/reference.md"].assert_eq(&text);
 }
@@ -318,11 +343,11 @@ fn an_option_without_words_or_example_is_a_fault() {
         "color": {"type": "string", "description": "What it looks like.", "default": "red"},
     }}}});
     let mut faults = Vec::new();
-    let rows = rows("sink.new", &schema, &Examples::new(), &mut faults);
+    let rows = rows("sink.new", &schema["$defs"]["sink.new"], &schema, &Examples::new(), &mut faults);
     assert_eq!(rows.len(), 2);
-    assert_eq!(faults.len(), 2, "{faults:?}");
-    assert!(
-        faults[0].contains("`speed` has no words") && faults[1].contains("`speed` has no example"),
-        "{faults:?}"
-    );
+    let said = faults.join("\n");
+    for fault in ["`speed` has no words", "`speed` has no unit", "`speed` has no example"] {
+        assert!(said.contains(fault), "{fault}: {said}");
+    }
+    assert!(!said.contains("color"), "{said}");
 }
