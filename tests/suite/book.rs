@@ -76,7 +76,10 @@ fn the_index_names_every_page() {
     let index = std::fs::read_to_string(root().join("docs/README.md")).unwrap();
     for path in pages().iter().filter(|path| path.parent().is_some_and(|folder| folder.ends_with("docs"))) {
         let file = path.file_name().unwrap().to_str().unwrap();
-        assert!(file == "README.md" || index.contains(&format!("]({file})")), "docs/README.md: no {file}");
+        assert!(
+            file == "README.md" || index.contains(&format!("]({file})")),
+            "docs/README.md names no {file}"
+        );
     }
 }
 
@@ -95,6 +98,17 @@ fn every_command_is_in_the_table_of_commands() {
         seen += 1;
     }
     assert!(seen > 10, "{help}");
+}
+
+#[test]
+fn the_readme_names_every_component() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    for line in Run::new(&["list"]).run().exits(0).lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (role, name, does) = (words[0], words[1], words[2..].join(" "));
+        let row = format!("| [`{name}`](docs/reference.md#{name}-{role}) | {role} | {does} |");
+        assert!(readme.lines().any(|line| line == row), "README.md lacks this row:\n{row}");
+    }
 }
 
 /// What GitHub makes the anchor of a heading.
