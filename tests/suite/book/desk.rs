@@ -129,9 +129,12 @@ impl Desk {
             |path: &Path| String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned();
         let (stdout, stderr) = (read(&stdout), read(&stderr));
         if !ends {
-            return Err(format!("not over after {TIMEOUT:?}\n{stdout}{stderr}"));
+            kill(child.id());
         }
         let code = child.wait().unwrap().code();
+        if !ends {
+            return Err(format!("not over after {TIMEOUT:?}\n{stdout}{stderr}"));
+        }
         Ok(Outcome { code, stdout, stderr })
     }
 
@@ -290,14 +293,17 @@ impl Desk {
 
 impl Drop for Desk {
     fn drop(&mut self) {
-        for group in &self.groups {
-            let group = format!("-{group}");
-            drop(Command::new("kill").args(["-s", "KILL", "--", &group]).stderr(Stdio::null()).status());
-        }
+        self.groups.iter().copied().for_each(kill);
         for beside in &mut self.beside {
             drop(beside.child.wait());
         }
     }
+}
+
+/// Ends a process group of ours; there is nothing to do where it is gone.
+fn kill(group: u32) {
+    let group = format!("-{group}");
+    drop(Command::new("kill").args(["-s", "KILL", "--", &group]).stderr(Stdio::null()).status());
 }
 
 fn exit_code(block: &Block) -> Result<i32, String> {
