@@ -111,6 +111,21 @@ fn the_readme_names_every_component() {
     }
 }
 
+#[test]
+fn figures_of_speed_are_the_same_everywhere() {
+    let [readme, page] =
+        ["README.md", "docs/speed.md"].map(|name| std::fs::read_to_string(root().join(name)).unwrap());
+    let section = readme.split("\n## Speed\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows: Vec<&str> = section.lines().filter(|line| line.starts_with("| ")).collect();
+    assert!(rows.len() >= 5, "{section}");
+    for row in rows {
+        assert!(
+            page.lines().any(|line| line == row),
+            "docs/speed.md has other figures than README.md:\n{row}"
+        );
+    }
+}
+
 /// What GitHub makes the anchor of a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading.to_lowercase();
@@ -236,6 +251,11 @@ fn what_no_rule_knows_is_a_fault() {
         "{\"a\":2}\n```\n\n```sh not-run\ntrue\n```\n\n```json\n{}\n```",
         &["docs/page.md:31: "],
     );
+    // What is only shown is looked at as far as it can be.
+    let yaml = "```yaml not-run\ndata:\n  a.toml: |\n    [sorces.x]\n    type = \"stdin\"\n```";
+    refused("# A page", yaml, &["docs/page.md:1: ", "sorces"]);
+    let rust = "```rust same-as=tests/suite/contributing_example.rs\nfn main() {}\n```";
+    refused("# A page", rust, &["docs/page.md:1: ", "has something else"]);
     refused("# A page", "```json\n{}\n```", &["docs/page.md:1: ", "no command stands before it"]);
     refused("docker run evaltrail\n```", "docker", &["docs/page.md:34: ", "never ends"]);
 }
