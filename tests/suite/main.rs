@@ -14,10 +14,12 @@
 )]
 
 mod api;
+mod book;
 mod cases;
 mod chunks;
 mod config_tests;
 mod configs;
+mod contributing_example;
 mod corpus;
 mod corpus_wrapped;
 mod crash;
