@@ -17,6 +17,10 @@
 //!   tile/0/000, tile/0/001.p/17, ...     hashes, 256 in a full tile
 //! ```
 
+mod grep;
 pub mod key;
 pub mod layout;
 pub mod note;
+pub mod query;
+pub mod records;
+pub mod when;
