@@ -30,6 +30,7 @@ pub struct Query {
     until: Option<DateTime<Utc>>,
     mode: Option<String>,
     grep: Option<Grep>,
+    seen: u64,
     timeless: u64,
 }
 
@@ -46,6 +47,8 @@ pub struct Hit {
     pub index: u64,
     /// Its exact bytes, without the newline.
     pub line: Bytes,
+    /// Whether the newline is there; it may be missing where a segment ends.
+    pub is_ended: bool,
     /// By Livebook's names; none where the line is no JSON object.
     pub record: Option<Event>,
 }
@@ -54,7 +57,7 @@ impl Default for Query {
     /// All of them.
     fn default() -> Query {
         let range = 0..=u64::MAX;
-        Query { range, users: None, since: None, until: None, mode: None, grep: None, timeless: 0 }
+        Query { range, users: None, since: None, until: None, mode: None, grep: None, seen: 0, timeless: 0 }
     }
 }
 
@@ -107,31 +110,30 @@ impl Query {
         records.pages(order, self.range.clone())
     }
 
-    /// Leaves out all in front of the last `count`, which are looked for from the end. Gives back whether there may have
-    /// been more. What can't be read is passed over here, since it is met again.
-    pub fn narrow_to_last(
-        &mut self,
-        count: u64,
-        records: &Records,
-        is_over: &mut dyn FnMut() -> bool,
-    ) -> bool {
+    /// Leaves out all in front of the last `count`, which are looked for from the end. Gives back whether there are so
+    /// many. What can't be read is passed over here, since it is met again.
+    pub fn narrow_to_last(&mut self, count: u64, records: &Records) -> bool {
         let mut missing = count;
+        let mut first = None;
         for page in self.pages(records, Order::NewestFirst).flatten() {
             let hits = self.hits(&page);
             let found = hits.len() as u64;
             if found >= missing {
-                let first = hits.get((found - missing) as usize).map_or(page.first, |hit| hit.index);
-                self.range = first..=*self.range.end();
-                self.timeless = 0;
-                return true;
-            }
-            missing -= found;
-            if is_over() {
+                first = hits.get((found - missing) as usize).map(|hit| hit.index);
                 break;
             }
+            missing -= found;
         }
-        self.timeless = 0;
-        false
+        (self.seen, self.timeless) = (0, 0);
+        if let Some(first) = first {
+            self.range = first..=*self.range.end();
+        }
+        first.is_some()
+    }
+
+    /// How many records have been looked at.
+    pub fn seen(&self) -> u64 {
+        self.seen
     }
 
     /// How many have been left out so far for nothing but that they have no time.
@@ -142,6 +144,10 @@ impl Query {
     /// The records of a page that fit, in the order in which they stand there.
     pub fn hits(&mut self, page: &Page) -> Vec<Hit> {
         let text = &page.text;
+        let behind = page.first.saturating_add(page.count());
+        let (from, to) =
+            (page.first.max(*self.range.start()), behind.min(self.range.end().saturating_add(1)));
+        self.seen += to.saturating_sub(from);
         let (mut at, mut index) = (0, page.first);
         let mut hits = Vec::new();
         if let Some(grep) = &mut self.grep {
@@ -159,7 +165,8 @@ impl Query {
             let end = memchr(b'\n', behind).map_or(text.len(), |end| candidate + end);
             if self.range.contains(&index) {
                 let line = text.slice(start..end);
-                hits.extend(self.judge(&line).map(|record| Hit { index, line, record }));
+                let is_ended = end < text.len();
+                hits.extend(self.judge(&line).map(|record| Hit { index, line, is_ended, record }));
             }
             (at, index) = (end + 1, index + 1);
         }
@@ -270,6 +277,11 @@ mod tests {
         let hits = Query::default().hits(&page(&LINES));
         let is_record: Vec<bool> = hits.iter().map(|hit| hit.record.is_some()).collect();
         assert_eq!(is_record, [true, true, false, false, true, true]);
+        let is_ended: Vec<bool> = hits.iter().map(|hit| hit.is_ended).collect();
+        assert_eq!(is_ended, [true, true, true, true, true, false]);
+        let mut some = Query::default().within(6..=8).mode("app");
+        some.hits(&page(&LINES));
+        assert_eq!(some.seen(), 3);
         assert!(hits.iter().zip(LINES).all(|(hit, line)| hit.line == line));
     }
 
@@ -305,7 +317,7 @@ mod tests {
         assert_eq!(found(grep("a\n\"b"), &LINES), [0]);
         assert_eq!(found(grep("GREP"), &LINES), [1]);
         assert_eq!(found(grep("m2"), &LINES), [1]);
-        assert_eq!(found(grep("m"), &LINES), [0, 1, 4], "where there is no code or message, in all of it");
+        assert_eq!(found(grep("m"), &LINES), [0, 1, 4, 5], "where there is no code or message, in all of it");
         assert_eq!(found(grep("Ann"), &LINES), [4, 5]);
         assert_eq!(found(Query::default().grep("JSON", true).unwrap(), &LINES), [2]);
         assert_eq!(found(Query::default().grep("grep", true).unwrap(), &LINES), [1]);

@@ -72,6 +72,8 @@ mod tap;
 mod text;
 mod tools;
 mod top;
+mod trail_keygen;
+mod trail_show;
 mod unwrap;
 mod vector;
 mod vrl_command;
