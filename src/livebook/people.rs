@@ -17,7 +17,7 @@ const OPTIONS: MatchOptions = MatchOptions {
 /// What helps somebody whose pattern is none.
 pub const GLOB_HELP: &str = "`*` stands for any characters, `?` for one, `[…]` for one of some";
 
-/// Patterns of which one has to fit the whole text; upper and lower case are the same.
+/// Patterns of which one has to fit the whole text; upper and lower case of ASCII letters are the same.
 #[derive(Clone, Debug)]
 pub struct Globs(Vec<Pattern>);
 

@@ -78,8 +78,8 @@ fn users_fit_by_id_name_or_email_in_any_case() {
     for (globs, expected) in [
         (&["ada"][..], "a"),
         (&["*@EXAMPLE.*"], "ae"),
-        (&["žofie"], "ab"),
         (&["ŽOFIE"], "ab"),
+        (&["?OFI[a-f]"], "ab"),
         (&["12"], "d"),
         (&["12", "bo@*"], "de"),
         (&["*"], "abde"),

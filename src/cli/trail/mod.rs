@@ -12,6 +12,7 @@ pub enum TrailCommand {
     /// Makes a key for a trail: writes what signs into a file, prints what checks
     Keygen(keygen::KeygenArgs),
     /// Shows the records of a trail: who could run what code, and when
+    #[command(long_about = show::ABOUT)]
     Show(show::ShowArgs),
 }
 

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// What `--help` says about it.
-const ABOUT: &str = "\
+pub const ABOUT: &str = "\
 Shows the records of a trail: who could run what code, and when.
 
 In a notebook session the users are everyone who was connected, not the one who pressed the key: Livebook does not log \
@@ -30,7 +30,6 @@ On a terminal it goes through $EVALTRAIL_PAGER, $PAGER, or `less`.";
 
 /// Which records, and how they are shown.
 #[derive(Debug, Args)]
-#[command(long_about = ABOUT)]
 pub struct ShowArgs {
     /// Folder of the trail: the `path` of its sink
     #[arg(value_name = "PATH")]
