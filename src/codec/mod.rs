@@ -18,7 +18,7 @@ pub mod zone;
 
 pub use compression::Compression;
 pub use decode::{Chunk, Codec, Decoded, Decoder, Decoding, RecordBytes, Settings};
-pub use encode::{Encoder, Encoding, EncodingCodec, Schema};
+pub use encode::{Encoder, Encoding, EncodingCodec, Schema, harmless_into, livebook_form};
 pub use fault::{Fault, FaultKind};
 pub use feed::Feed;
 pub use unwrap::Unwrap;

@@ -2,6 +2,7 @@
 
 pub mod inspect;
 pub mod legacy;
+pub mod people;
 pub mod users;
 
 /// The value of `metadata.event` in the record of an evaluation.

@@ -156,6 +156,9 @@ pub fn generate(origin: &str, path: &Path) -> Result<String, String> {
         io::ErrorKind::AlreadyExists => {
             format!("{}: there is a file, and a key is never overwritten: give another name", path.display())
         }
+        io::ErrorKind::NotFound => {
+            format!("{}: its folder is not there: make it first, or give another name", path.display())
+        }
         _ => format!("{}: {e}", path.display()),
     };
     let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path).map_err(why)?;

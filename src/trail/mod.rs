@@ -17,14 +17,18 @@
 //!   tile/0/000, tile/0/001.p/17, ...     hashes, 256 in a full tile
 //! ```
 
+mod grep;
 mod journal;
 pub mod key;
 pub mod layout;
 pub mod note;
+pub mod query;
+pub mod records;
 mod recover;
 mod retain;
 mod sync;
 pub mod tree;
+pub mod when;
 mod writer;
 
 pub use retain::Retention;

@@ -78,6 +78,8 @@ mod tools;
 mod top;
 mod trail;
 mod trail_crash;
+mod trail_keygen;
+mod trail_show;
 mod unwrap;
 mod vector;
 mod vrl_command;

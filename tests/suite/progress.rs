@@ -6,7 +6,7 @@ use crate::receiver::{Answer, OK, Receiver};
 use std::path::Path;
 
 /// Runs what its arguments say on a terminal, and prints what was shown.
-const TERMINAL: &str = r#"
+pub const TERMINAL: &str = r#"
 import os, pty, sys
 pid, terminal = pty.fork()
 if pid == 0:
@@ -24,7 +24,7 @@ _, status = os.waitpid(pid, 0)
 sys.stdout.buffer.write(shown)
 sys.exit(os.waitstatus_to_exitcode(status))
 "#;
-const PYTHON: &str = "/usr/bin/python3";
+pub const PYTHON: &str = "/usr/bin/python3";
 /// What only the bar has.
 const BAR: &str = "% [";
 /// Half a second of failures, or more, in which a bar would be seen.

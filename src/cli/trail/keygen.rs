@@ -1,6 +1,6 @@
 //! `evaltrail trail keygen`.
 
-use crate::cli::{EXIT_FAILED, complain, print};
+use crate::cli::{EXIT_FAILED, EXIT_REFUSED, complain, print};
 use crate::trail::key;
 use clap::Args;
 use std::path::PathBuf;
@@ -16,9 +16,13 @@ pub struct KeygenArgs {
     pub key_file: PathBuf,
 }
 
-/// Makes a key: 0 when it is written, 1 when that failed.
+/// Makes a key: 0 when it is written, 1 when that failed, 2 when the origin can be none.
 pub fn run(args: &KeygenArgs) -> ExitCode {
     let origin = args.origin.clone().unwrap_or_else(|| format!("{}/evaltrail", host()));
+    if let Err(why) = key::check_origin(&origin) {
+        complain(&format!("evaltrail: {why}\n"));
+        return EXIT_REFUSED.into();
+    }
     match key::generate(&origin, &args.key_file) {
         Ok(verifier) => print(&format!("{verifier}\n")),
         Err(why) => {

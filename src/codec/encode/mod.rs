@@ -3,7 +3,8 @@
 mod pretty;
 mod schema;
 
-pub use schema::Schema;
+pub use pretty::harmless_into;
+pub use schema::{Schema, livebook_form};
 
 use crate::event::json::Json;
 use crate::event::{Event, Invalid, Place};

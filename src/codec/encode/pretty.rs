@@ -6,7 +6,7 @@
 use super::text_of;
 use crate::event::json::Json;
 use crate::event::{Event, Place};
-use crate::livebook::EVALUATE;
+use crate::livebook::{EVALUATE, MESSAGE};
 
 const DIM: &str = "\x1b[2m";
 const BOLD: &str = "\x1b[1m";
@@ -36,13 +36,7 @@ struct Page<'a> {
 
 impl Page<'_> {
     fn plain(&mut self, text: &str) {
-        for char in text.chars() {
-            if is_safe(char) {
-                self.out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
-            } else {
-                self.out.extend_from_slice(format!("\\u{{{:X}}}", u32::from(char)).as_bytes());
-            }
-        }
+        harmless_into(text, self.out);
     }
 
     fn styled(&mut self, style: &str, text: &str) {
@@ -54,18 +48,40 @@ impl Page<'_> {
         self.out.extend_from_slice(RESET.as_bytes());
     }
 
+    /// A word of ours, on a line of its own.
+    fn remark(&mut self, style: &str, text: &str) {
+        self.out.extend_from_slice(b"\n    ");
+        self.styled(style, text);
+    }
+
     fn indented(&mut self, text: &str) {
         for line in text.split('\n') {
-            self.plain("\n    ");
+            self.out.extend_from_slice(b"\n    ");
             self.plain(line);
         }
     }
 }
 
-/// Whether a terminal only shows it.
-fn is_safe(char: char) -> bool {
+/// Appends `text` so that a terminal only shows it, on one line.
+pub fn harmless_into(text: &str, out: &mut Vec<u8>) {
+    let mut rest = text;
+    while let Some((at, char)) = rest.char_indices().find(|(_, char)| !is_harmless(*char)) {
+        let (plain, behind) = rest.split_at(at);
+        out.extend_from_slice(plain.as_bytes());
+        out.extend_from_slice(format!("\\u{{{:X}}}", u32::from(char)).as_bytes());
+        rest = behind.get(char.len_utf8()..).unwrap_or_default();
+    }
+    out.extend_from_slice(rest.as_bytes());
+}
+
+/// Whether a terminal only shows it. A line end in a name would begin a line that looks like another record.
+fn is_harmless(char: char) -> bool {
+    if char.is_ascii() {
+        return char == '\t' || !char.is_ascii_control();
+    }
     let turns = matches!(char, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
-    char == '\n' || char == '\t' || !(char.is_control() || turns)
+    let ends_line = matches!(char, '\u{2028}' | '\u{2029}');
+    !(char.is_control() || turns || ends_line)
 }
 
 fn evaluation(event: &Event, page: &mut Page<'_>) {
@@ -88,19 +104,27 @@ fn evaluation(event: &Event, page: &mut Page<'_>) {
     if let Some(code) = text_of(event, Place::Metadata, "code") {
         page.indented(&code);
     } else if let Some(code) = text_of(event, Place::Metadata, "code_base64") {
-        page.styled(YELLOW, "\n    (not UTF-8, in base64)");
+        page.remark(YELLOW, "(not UTF-8, in base64)");
         page.indented(&code);
     } else if let Some(digest) = text_of(event, Place::Metadata, "code_sha256") {
-        page.styled(DIM, &format!("\n    code not recorded, SHA-256 {digest}"));
+        page.remark(DIM, &format!("code not recorded, SHA-256 {digest}"));
+    } else if let Some(message) = text_of(event, Place::Top, "message").filter(|message| message != MESSAGE) {
+        // The legacy form holds the code as well.
+        page.indented(&message);
     }
     if event.has(Place::Metadata, "code_incomplete") {
-        page.styled(YELLOW, "\n    (the log has lost the rest)");
+        page.remark(YELLOW, "(the log has lost the rest)");
     }
 }
 
 fn other(event: &Event, page: &mut Page<'_>) {
     if let Some(severity) = text_of(event, Place::Top, "severity") {
         page.styled(CYAN, &severity);
+        page.plain("  ");
+    }
+    if let Some(users) = users(event).filter(|users| !users.is_empty()) {
+        page.styled(DIM, "users: ");
+        page.styled(BOLD, &users.join(", "));
         page.plain("  ");
     }
     let message = event.get(Place::Top, "message");
@@ -174,8 +198,27 @@ mod tests {
     }
 
     #[test]
+    fn nothing_of_a_name_begins_a_line() {
+        let record = r#"{"time":"a\nb","metadata":{"event":"code.evaluate","session_mode":"c\nd","users":[{"name":"e\nf"},{"id":"g\u2028h"}],"code_sha256":"i\nj"}}"#;
+        let text = shown(record, false);
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(text.contains("e\\u{A}f") && text.contains("user g\\u{2028}h"), "{text}");
+    }
+
+    #[test]
+    fn a_message_stands_in_for_the_code() {
+        let record = r#"{"message":"Evaluating code\n  Code: \"1\"","metadata":{"event":"code.evaluate"}}"#;
+        assert_eq!(shown(record, false), "unknown mode\n    Evaluating code\n      Code: \"1\"");
+        let record =
+            r#"{"message":"Evaluating code","metadata":{"event":"code.evaluate","users":[{"id":"1"}]}}"#;
+        assert_eq!(shown(record, false), "unknown mode  connected: user 1");
+    }
+
+    #[test]
     fn other_events_show_their_message() {
         assert_eq!(shown(r#"{"message":"a\nb","severity":"error"}"#, false), "error  a\n    b");
+        let named = r#"{"message":"a","metadata":{"users":[{"id":"7"}]}}"#;
+        assert_eq!(shown(named, false), "users: user 7  a");
         assert_eq!(shown(r#"{"reason":"broken_json"}"#, false), r#"{"reason":"broken_json"}"#);
     }
 }

@@ -5,16 +5,9 @@ use crate::event::json::Json;
 use crate::event::{Event, Invalid, Place};
 use crate::language::{ConditionOption, Holds};
 use crate::livebook::EVALUATE;
-use glob::{MatchOptions, Pattern};
+use crate::livebook::people::{GLOB_HELP, Globs, User};
 use schemars::JsonSchema;
 use serde::Deserialize;
-
-/// Who somebody is does not depend on how it is written.
-const OPTIONS: MatchOptions = MatchOptions {
-    case_sensitive: false,
-    require_literal_separator: false,
-    require_literal_leading_dot: false,
-};
 
 /// A mode of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -78,9 +71,9 @@ pub struct Condition {
     pub level: Level,
     is_for_others: bool,
     modes: Option<Vec<Mode>>,
-    users: Option<Vec<Pattern>>,
+    users: Option<Globs>,
     app_permanent: Option<bool>,
-    events: Option<Vec<Pattern>>,
+    events: Option<Globs>,
     when: Option<crate::language::Condition>,
 }
 
@@ -93,29 +86,6 @@ pub enum Answer {
     No(&'static str),
     /// Its `when` has failed, so it can't say.
     Failed,
-}
-
-/// What is known of a user, to be compared.
-#[derive(Deserialize)]
-struct User {
-    #[serde(default)]
-    id: Option<serde_json::Value>,
-    #[serde(default)]
-    name: Option<serde_json::Value>,
-    #[serde(default)]
-    email: Option<serde_json::Value>,
-}
-
-impl User {
-    fn fits(&self, patterns: &[Pattern]) -> bool {
-        let members = [&self.id, &self.name, &self.email].into_iter().flatten();
-        let mut texts = members.filter_map(|member| match member {
-            serde_json::Value::String(text) => Some(text.clone()),
-            serde_json::Value::Number(number) => Some(number.to_string()),
-            _ => None,
-        });
-        texts.any(|text| patterns.iter().any(|pattern| pattern.matches_with(&text, OPTIONS)))
-    }
 }
 
 /// Makes the rules ready.
@@ -150,18 +120,14 @@ pub fn compile(rules: &[Rule]) -> Result<Vec<Condition>, Invalid> {
     Ok(compiled)
 }
 
-fn patterns(texts: Option<&[String]>, key: &str) -> Result<Option<Vec<Pattern>>, Invalid> {
+fn patterns(texts: Option<&[String]>, key: &str) -> Result<Option<Globs>, Invalid> {
     let Some(texts) = texts else { return Ok(None) };
     if texts.is_empty() {
         return Err(nothing(key));
     }
-    let read = |(at, text): (usize, &String)| {
-        let invalid =
-            |e: glob::PatternError| Invalid::new(&format!("{key}[{at}]"), format!("no pattern: {}", e.msg));
-        let help = "`*` stands for any characters, `?` for one, `[…]` for one of some";
-        Pattern::new(text).map_err(|e| invalid(e).help(help))
-    };
-    texts.iter().enumerate().map(read).collect::<Result<_, _>>().map(Some)
+    let invalid =
+        |(at, why)| Invalid::new(&format!("{key}[{at}]"), format!("no pattern: {why}")).help(GLOB_HELP);
+    Globs::read(texts).map(Some).map_err(invalid)
 }
 
 fn nothing(key: &str) -> Invalid {
@@ -204,7 +170,7 @@ impl Condition {
         let event_fits = self.events.as_ref().is_none_or(|patterns| {
             let name = text("event");
             let name = name.as_deref().map(String::from_utf8_lossy);
-            name.is_some_and(|name| patterns.iter().any(|pattern| pattern.matches_with(&name, OPTIONS)))
+            name.is_some_and(|name| patterns.fit(&name))
         });
         if !event_fits {
             return Answer::No("events");

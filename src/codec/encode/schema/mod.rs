@@ -4,6 +4,7 @@
 //! that the standard has no field for stays under a name that says where it stood (`metadata.x`, `record.x`). None of
 //! them calls the users of a notebook session actors, and none picks one of several.
 
+mod back;
 mod ecs;
 mod object;
 mod ocsf;
@@ -12,6 +13,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
+pub use back::livebook_form;
 pub use record::Kind;
 
 use crate::event::Event;

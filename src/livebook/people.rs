@@ -1,0 +1,90 @@
+//! Who is meant: patterns over what is known of a user.
+//!
+//! Rules of a policy and whoever reads a trail name people in the same way, so that what one of them fits, the other
+//! fits as well.
+
+use glob::{MatchOptions, Pattern};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Who somebody is does not depend on how it is written.
+const OPTIONS: MatchOptions = MatchOptions {
+    case_sensitive: false,
+    require_literal_separator: false,
+    require_literal_leading_dot: false,
+};
+
+/// What helps somebody whose pattern is none.
+pub const GLOB_HELP: &str = "`*` stands for any characters, `?` for one, `[…]` for one of some";
+
+/// Patterns of which one has to fit the whole text; upper and lower case of ASCII letters are the same.
+#[derive(Clone, Debug)]
+pub struct Globs(Vec<Pattern>);
+
+impl Globs {
+    /// Reads patterns.
+    ///
+    /// # Errors
+    ///
+    /// The place of the first that is none in the list, and why.
+    pub fn read(texts: &[String]) -> Result<Globs, (usize, &'static str)> {
+        let numbered = texts.iter().enumerate();
+        let read = |(at, text): (usize, &String)| Pattern::new(text).map_err(|e| (at, e.msg));
+        numbered.map(read).collect::<Result<_, _>>().map(Globs)
+    }
+
+    /// Whether one of them fits.
+    pub fn fit(&self, text: &str) -> bool {
+        self.0.iter().any(|pattern| pattern.matches_with(text, OPTIONS))
+    }
+}
+
+/// What is known of a user, to be compared.
+#[derive(Debug, Default, Deserialize)]
+pub struct User {
+    #[serde(default)]
+    id: Option<Value>,
+    #[serde(default)]
+    name: Option<Value>,
+    #[serde(default)]
+    email: Option<Value>,
+}
+
+impl User {
+    /// A user as it stands in a list; one of whom nothing is known, where it is no object.
+    pub fn read(user: &Value) -> User {
+        let member = |name: &str| user.get(name).cloned();
+        User { id: member("id"), name: member("name"), email: member("email") }
+    }
+
+    /// Whether one of the patterns fits the id, the name or the email.
+    pub fn fits(&self, patterns: &Globs) -> bool {
+        let members = [&self.id, &self.name, &self.email].into_iter().flatten();
+        let mut texts = members.filter_map(|member| match member {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        });
+        texts.any(|text| patterns.fit(&text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_user_is_known_by_any_of_three() {
+        let globs = |text: &str| Globs::read(&[text.to_owned()]).unwrap();
+        let user = User::read(&json!({"id": 7, "name": "Ann Lee", "email": "Ann@B.example", "x": "hidden"}));
+        for text in ["7", "ann*", "*@b.EXAMPLE", "?nn lee"] {
+            assert!(user.fits(&globs(text)), "{text}");
+        }
+        for text in ["ann", "hidden", "77", ""] {
+            assert!(!user.fits(&globs(text)), "{text}");
+        }
+        assert!(!User::read(&json!("ann")).fits(&globs("*")));
+        assert_eq!(Globs::read(&["a".into(), "[".into()]).unwrap_err().0, 1);
+    }
+}
