@@ -20,3 +20,5 @@
 pub mod key;
 pub mod layout;
 pub mod note;
+pub mod proof;
+pub mod verify;

@@ -72,6 +72,7 @@ mod tap;
 mod text;
 mod tools;
 mod top;
+mod trail_verify;
 mod unwrap;
 mod vector;
 mod vrl_command;
