@@ -3,7 +3,9 @@
 //! A proof holds the hashes that lead from a record to the root, and the signed checkpoint that says that root. The record
 //! itself stands in the line `extra`, so that nothing else is needed; it is not believed for that, but hashed.
 //!
-//! Hashes come from tiles by the crate's reader, which checks each tile against the root.
+//! Hashes come from tiles by the crate's reader, which checks tiles against the root, though not all of them: where several
+//! hashes that make up the root are in one tile, as many of the tiles that come next go unchecked. So nothing is believed
+//! that does not stand in a proof that was checked as a whole.
 
 use super::key::VerifierKey;
 use super::layout::{CHECKPOINT, segments};
@@ -149,7 +151,7 @@ impl Proof {
         let hashes = prove_record(size, index, &TileHashReader::new(size, root, &tiles))
             .map_err(|e| format!("a tile is missing, or does not lead to the signed root ({e}): {look}"))?;
         check_record(&hashes, size, root, index, record_hash(&record))
-            .map_err(|_| format!("record {index} is not what was signed: {look}"))?;
+            .map_err(|_| format!("record {index} is not what was signed, or a tile is not: {look}"))?;
         Ok(Proof { index, record: Some(record), hashes, checkpoint: note })
     }
 

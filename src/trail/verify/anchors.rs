@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use tlog_tiles::{EMPTY_HASH, Hash, TileHashReader, tree_hash};
+use tlog_tiles::{EMPTY_HASH, Hash, TileHashReader, check_tree, prove_tree, tree_hash};
 
 /// The longest line of a file of checkpoints, in bytes; a note is much shorter.
 const LINE_BYTES_MAX: u64 = 1 << 20;
@@ -135,6 +135,7 @@ impl Anchors {
     pub(super) fn check(&self, folder: &Path, size: u64, root: Hash, findings: &mut Findings) {
         self.faults.iter().for_each(|fault| findings.add(fault.clone()));
         let tiles = Tiles::new(folder);
+        let has_tiles = !findings.has(Kind::Tile) && !findings.has(Kind::Root);
         let mut sorted: Vec<&Anchor> = self.all.iter().collect();
         sorted.sort_by_key(|anchor| anchor.size);
         for anchor in sorted {
@@ -149,21 +150,27 @@ impl Anchors {
                 findings.add(fault);
                 continue;
             }
-            let before = match anchor.size {
-                0 => Ok(EMPTY_HASH),
-                whole if whole == size => Ok(root),
-                part => tree_hash(part, &TileHashReader::new(size, root, &tiles)),
+            let is_same = match anchor.size {
+                0 => anchor.root == EMPTY_HASH,
+                whole if whole == size => anchor.root == root,
+                part => {
+                    let proof = prove_tree(size, part, &TileHashReader::new(size, root, &tiles));
+                    proof.is_ok_and(|proof| check_tree(&proof, size, root, part, anchor.root).is_ok())
+                }
             };
-            let what = match before {
-                Ok(before) if before == anchor.root => continue,
-                Ok(_) => format!(
-                    "another history: this checkpoint was signed for {} records, and the first {} of the trail are others. The key has signed both",
-                    anchor.size, anchor.size
-                ),
-                Err(_) => format!(
+            if is_same {
+                continue;
+            }
+            let what = if has_tiles || anchor.size == size || anchor.size == 0 {
+                format!(
+                    "another history: this checkpoint was signed for {0} records, and the first {0} of the trail are others. The key has signed both",
+                    anchor.size
+                )
+            } else {
+                format!(
                     "the trail can't be compared with this checkpoint of {} records, since its tiles do not lead to the signed root",
                     anchor.size
-                ),
+                )
             };
             findings.add(Fault::of_file(Kind::Anchor, &name, what));
         }

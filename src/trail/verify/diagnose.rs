@@ -7,7 +7,7 @@ use super::lines::{Leaf, Lines, RECORD_BYTES_MAX};
 use super::proven::Proven;
 use super::sweep::Range;
 use super::tree::Node;
-use crate::trail::layout::{CHECKPOINT, Segment};
+use crate::trail::layout::{RECORDS, Segment, TILE_WIDTH, Tile};
 use std::collections::VecDeque;
 use std::io;
 
@@ -53,10 +53,11 @@ pub fn diagnose(
     }
     if let Some((from, to)) = unproven {
         let count = to - from + 1;
+        let file = name_of_group(range.size, from);
         let what = format!(
-            "what was signed can't be told any more for records {from} to {to}: they and their tiles do not lead to the signed root, so both were changed. Checkpoints that left the machine (`--against`) narrow down when"
+            "records {from} to {to} can't be checked: neither they nor this tile, with those above it, lead to the signed root. Where nothing else is named, records and tiles were changed together; checkpoints that left the machine (`--against`) narrow down which"
         );
-        findings.add(Fault { record: Some(from), count, ..Fault::of_file(Kind::Root, CHECKPOINT, what) });
+        findings.add(Fault { record: Some(from), count, ..Fault::of_file(Kind::Root, &file, what) });
     }
     Ok(())
 }
@@ -94,9 +95,16 @@ fn start(
     Ok(None)
 }
 
+/// The name of the tile that holds the leaf of a record.
+fn name_of_group(size: u64, record: u64) -> String {
+    let index = record / TILE_WIDTH;
+    let width = size.saturating_sub(index * TILE_WIDTH).clamp(1, TILE_WIDTH);
+    super::tiles::name_of(Tile { level: 0, index, width })
+}
+
 fn name_of(segment: &Segment) -> String {
     let name = segment.path.file_name().unwrap_or_default().to_string_lossy();
-    format!("{}/{name}", crate::trail::layout::RECORDS)
+    format!("{}/{name}", RECORDS)
 }
 
 /// `record 5 is`, `3 records, 5 to 7, are`.
@@ -183,7 +191,11 @@ impl Pair<'_, '_, '_> {
     fn add(&mut self, kind: Kind, count: u64, gap: Gap, what: String) {
         let seen: Vec<Node> = self.seen.iter().take(gap.seen).map(|leaf| leaf.hash).collect();
         let expected: Vec<Node> = self.expected.iter().take(gap.expected).flatten().copied().collect();
-        let fault = Fault::of_records(kind, &self.place(), count, what);
+        let mut fault = Fault::of_records(kind, &self.place(), count, what);
+        if self.unproven.is_some_and(|(from, to)| (from..=to).contains(&self.index)) {
+            fault.is_sure = false;
+            fault.what += " (going by a tile that does not lead to the signed root)";
+        }
         self.findings.add(fault.with_hashes(seen.into_iter(), expected.into_iter()));
     }
 

@@ -28,7 +28,7 @@ pub enum Kind {
     TailCut,
     /// There is more than what is signed, at the end, and nobody writes.
     Unsigned,
-    /// Records and tiles fit each other, and not what was signed.
+    /// Nothing leads from records to the signed root: their tiles are wrong, and perhaps they are.
     Root,
     /// A tile is wrong or gone.
     Tile,
@@ -56,6 +56,8 @@ pub struct Fault {
     pub offset: Option<u64>,
     /// How many records it is about; 0 where it is about none.
     pub count: u64,
+    /// Whether that is certain; not where it goes by a tile that does not lead to the signed root.
+    pub is_sure: bool,
     /// The same for people.
     pub what: String,
     /// The first hashes that are there and should not be.
@@ -71,7 +73,18 @@ impl Fault {
     pub fn of_file(kind: Kind, file: &str, what: impl Into<String>) -> Fault {
         let (seen, expected) = (Vec::new(), Vec::new());
         let (file, what) = (file.to_owned(), what.into());
-        Fault { kind, file, record: None, line: None, offset: None, count: 0, what, seen, expected }
+        Fault {
+            kind,
+            file,
+            record: None,
+            line: None,
+            offset: None,
+            count: 0,
+            is_sure: true,
+            what,
+            seen,
+            expected,
+        }
     }
 
     /// A fault of `count` records, the first of which is `record`.
@@ -177,9 +190,10 @@ impl Findings {
         join_moved(&mut self.faults);
         let rank = |fault: &Fault| match fault.kind {
             Kind::Note => 0,
+            Kind::Root => 3,
+            _ if !fault.is_sure => 4,
             _ if fault.record.is_some() => 1,
-            Kind::Root => 2,
-            Kind::Tile => 3,
+            Kind::Tile => 2,
             Kind::File => 4,
             _ => 5,
         };
