@@ -255,7 +255,7 @@ pub fn read_record(folder: &Path, index: u64) -> Result<Vec<u8>, String> {
     let mut lines = Lines::open(&segment.path).map_err(why)?;
     let mut leaf = None;
     for _ in segment.first..=index {
-        leaf = lines.next().map_err(why)?;
+        leaf = lines.read().map_err(why)?;
         if leaf.is_none() {
             break;
         }

@@ -32,7 +32,7 @@ pub fn diagnose(
     let mut next = start(range, minimum, segments, proven, findings)?;
     for (at, segment) in segments.iter().enumerate() {
         let is_last = segments.get(at + 1).is_none_or(|next| next.first >= range.size);
-        let first = std::mem::replace(&mut next, None).unwrap_or(segment.first);
+        let first = next.take().unwrap_or(segment.first);
         let end = segments.get(at + 1).map_or(range.size, |next| next.first.min(range.size)).max(first);
         let mut pair = Pair {
             file: name_of(segment),
@@ -76,7 +76,7 @@ fn start(
     }
     let wanted = Segment::at(range.root, minimum);
     if let Some(segment) = segments.first()
-        && let Some(leaf) = Lines::open(&segment.path)?.next()?
+        && let Some(leaf) = Lines::open(&segment.path)?.read()?
         && proven.leaf(minimum, findings)? == Some(leaf.hash)
     {
         let what =
@@ -142,8 +142,11 @@ impl Pair<'_, '_, '_> {
             self.fill(1)?;
             match (self.seen.front().copied(), self.expected.front().copied()) {
                 (None, None) => return Ok(()),
-                (None, Some(_)) => return Ok(self.is_short()),
-                (Some(_), None) => return self.is_long(),
+                (None, Some(_)) => {
+                    self.end_early();
+                    return Ok(());
+                }
+                (Some(_), None) => return self.end_late(),
                 (Some(leaf), Some(hash)) => {
                     if hash.is_some_and(|hash| hash != leaf.hash) {
                         self.differ()?;
@@ -160,7 +163,7 @@ impl Pair<'_, '_, '_> {
     /// Reads until `count` of each are there, or all.
     fn fill(&mut self, count: usize) -> io::Result<()> {
         while self.seen.len() < count
-            && let Some(leaf) = self.lines.next()?
+            && let Some(leaf) = self.lines.read()?
         {
             self.seen.push_back(leaf);
         }
@@ -219,7 +222,7 @@ impl Pair<'_, '_, '_> {
     }
 
     /// The file ends too early.
-    fn is_short(&mut self) {
+    fn end_early(&mut self) {
         let count = self.end - self.index;
         let gap = Gap { seen: 0, expected: usize::try_from(count).unwrap_or(usize::MAX) };
         let records = many(count, self.index);
@@ -234,7 +237,7 @@ impl Pair<'_, '_, '_> {
     }
 
     /// The file goes on too long.
-    fn is_long(&mut self) -> io::Result<()> {
+    fn end_late(&mut self) -> io::Result<()> {
         if self.is_last && self.end == self.range.size {
             if self.range.is_written {
                 return Ok(());
@@ -262,7 +265,7 @@ impl Pair<'_, '_, '_> {
     fn count_rest(&mut self) -> io::Result<u64> {
         let mut count = self.seen.len() as u64;
         self.seen.clear();
-        while self.lines.next()?.is_some() {
+        while self.lines.read()?.is_some() {
             count += 1;
         }
         Ok(count)

@@ -56,7 +56,7 @@ impl Lines {
     /// # Errors
     ///
     /// What the system says.
-    pub fn next(&mut self) -> io::Result<Option<Leaf>> {
+    pub fn read(&mut self) -> io::Result<Option<Leaf>> {
         let mut begun: Option<Sha256> = None;
         let (offset, mut len) = (self.offset, 0);
         loop {
@@ -108,7 +108,7 @@ mod tests {
             let mut lines = Lines::open(&path).unwrap();
             let mut offset = 0;
             for (line, len) in text.split_inclusive('\n').zip(&lengths) {
-                let leaf = lines.next().unwrap().unwrap();
+                let leaf = lines.read().unwrap().unwrap();
                 assert_eq!(
                     (leaf.offset, leaf.len, leaf.is_whole),
                     (offset, *len as u64, line.ends_with('\n'))
@@ -117,7 +117,7 @@ mod tests {
                 offset += line.len() as u64;
                 assert_eq!(lines.offset(), offset);
             }
-            assert!(lines.next().unwrap().is_none());
+            assert!(lines.read().unwrap().is_none());
         }
         std::fs::remove_file(&path).unwrap();
     }

@@ -1,8 +1,8 @@
 //! Verifies a trail: every record, every tile, the signatures, and whether older checkpoints tell the same history.
 //!
-//! Where nothing is wrong, one pass does it ([`sweep`]): it builds the tree from the records and holds every tile against
-//! it. Only what does not fit costs more: tiles are then proven from the signed root down ([`proven`]), and the hashes of
-//! the lines are aligned with those that were signed ([`diagnose`], [`align`]), so that it can be said which record is the
+//! Where nothing is wrong, one pass does it (`sweep`): it builds the tree from the records and holds every tile against
+//! it. Only what does not fit costs more: tiles are then proven from the signed root down (`proven`), and the hashes of
+//! the lines are aligned with those that were signed (`diagnose`, `align`), so that it can be said which record is the
 //! first that does not fit, and what was done to it. Neither needs more memory for a longer trail.
 //!
 //! A trail may be written while it is verified. So the checkpoint is read first, and what is behind it is none of our

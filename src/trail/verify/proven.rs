@@ -179,11 +179,11 @@ impl<'a> Proven<'a> {
         masks.sort_by_key(|mask| mask.count_ones());
         let right = masks.into_iter().find(|mask| {
             let chosen: Option<Vec<&[Node]>> =
-                (0..).zip(&choices).map(|(at, choice)| choice.take(mask >> at & 1 == 1)).collect();
+                (0..).zip(&choices).map(|(at, choice)| choice.take((mask >> at) & 1 == 1)).collect();
             chosen.is_some_and(|chosen| root_of_edge(chosen.into_iter()) == self.root)
         });
         for (at, choice) in (0..).zip(choices) {
-            let is_made = right.is_some_and(|mask| mask >> at & 1 == 1);
+            let is_made = right.is_some_and(|mask| (mask >> at) & 1 == 1);
             let wrong = match &choice.absent {
                 None if is_made => {
                     Some("the tile was changed: it does not lead to the signed root".to_owned())

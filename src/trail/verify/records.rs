@@ -36,7 +36,7 @@ impl Records<'_> {
     pub fn next(&mut self, index: u64) -> io::Result<Option<(Leaf, At)>> {
         loop {
             if let Some(lines) = &mut self.lines {
-                if let Some(leaf) = lines.next()? {
+                if let Some(leaf) = lines.read()? {
                     let at = At { segment: self.at, offset: leaf.offset, len: leaf.len };
                     let is_good = leaf.is_whole && leaf.len <= RECORD_BYTES_MAX;
                     return Ok(is_good.then_some((leaf, at)));
@@ -58,7 +58,7 @@ impl Records<'_> {
     /// What the system says.
     pub fn is_at_end(&mut self) -> io::Result<bool> {
         let rest = match &mut self.lines {
-            Some(lines) => lines.next()?,
+            Some(lines) => lines.read()?,
             // Of a trail without records, the file that the first will be written to.
             None => {
                 let is_empty = |segment: &Segment| Ok(std::fs::metadata(&segment.path)?.len() == 0);

@@ -2,7 +2,7 @@
 //! what was built.
 //!
 //! Where the records give the signed root, they are right, and every tile that differs is wrong: so this pass also names
-//! wrong tiles exactly. Where they do not, another one finds out which do not fit (see [`super::diagnose`]).
+//! wrong tiles exactly. Where they do not, another one finds out which do not fit (see `diagnose`).
 
 use super::fault::{Fault, Findings, Kind};
 use super::records::{At, Records};

@@ -1,6 +1,7 @@
 //! Proofs of inclusion and consistency, for all pairs of sizes, and through tiles on disk.
 
 use super::maker::{Key, Made, Stored, records};
+use evaltrail::trail::key::VerifierKey;
 use evaltrail::trail::proof::{Proof, Tiles, read_record};
 use tlog_tiles::{
     Hash, TileHashReader, check_record, check_tree, prove_record, prove_tree, record_hash, tree_hash,
@@ -84,6 +85,45 @@ fn a_published_proof_of_consistency_holds() {
     let older = hash("AuIZ5V6sDUj1vn3Y1K85oOaQ7y+FJJKtyRTl1edIKBQ=");
     check_tree(&proof, 961_984_011, root, 3_654_490, older).unwrap();
     assert!(check_tree(&proof, 961_984_011, root, 3_654_491, older).is_err());
+}
+
+/// Leaves, roots and paths of the tests of certificate-transparency-go and transparency-dev/merkle, by which
+/// implementations of RFC 6962 are compared: the tree of the first seven leaves.
+#[test]
+fn published_paths_are_ours() {
+    let hex = |text: &str| -> Vec<u8> {
+        text.as_bytes()
+            .chunks(2)
+            .map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap())
+            .collect()
+    };
+    let hash = |text: &str| Hash(hex(text).try_into().unwrap());
+    let leaves = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657"];
+    let records: Vec<String> = leaves.iter().map(|text| String::from_utf8(hex(text)).unwrap()).collect();
+    let stored = Stored::of(&records);
+    assert_eq!(stored.root(7), hash("ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c"));
+    let above = [
+        "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
+        "837dbb152e9b079010717e84e865da4ebc0fa198a806d59d31bf15accef22d0e",
+    ];
+    for (index, beside) in [
+        (0, "96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7"),
+        (1, "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"),
+    ] {
+        let path = [beside, above[0], above[1]].map(hash);
+        assert_eq!(prove_record(7, index, &stored).unwrap(), path);
+    }
+}
+
+/// The key of Go's checksum database, as golang.org/x/mod and the go command have it, and the hash of a record in the tests
+/// of its package tlog (`note_test.go`).
+#[test]
+fn published_keys_and_hashes_are_read() {
+    let key = "sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8";
+    assert_eq!(VerifierKey::parse(key).unwrap().origin(), "sum.golang.org");
+    assert!(VerifierKey::parse(&key.replace("033de0ae", "033de0af")).is_err());
+    let root = Stored::of(&["hello world".to_owned()]).root(1);
+    assert_eq!(root.to_string(), "TszzRgjTG6xce+z2AG31kAXYKBgQVtCSCE40HmuwBb0=");
 }
 
 const PUBLISHED: [&str; 30] = [
