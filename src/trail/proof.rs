@@ -23,6 +23,8 @@ use tlog_tiles::{
 };
 
 const FIRST_LINE: &str = "c2sp.org/tlog-proof@v1";
+/// No trail has more records: what counts hashes would overflow a little above.
+pub(super) const SIZE_MAX: u64 = 1 << 60;
 /// No tree is higher.
 const HASHES_MAX: usize = 64;
 /// A checkpoint has some 200 bytes; witnesses may add signatures.
@@ -140,6 +142,9 @@ impl Proof {
                 .map_err(|e| format!("{}: {e}", path.display()))?,
             None => unsigned(&note).ok_or_else(|| format!("{}: this is no checkpoint", path.display()))?,
         };
+        if size > SIZE_MAX {
+            return Err(format!("{}: no trail has {size} records", path.display()));
+        }
         if index >= size {
             return Err(format!(
                 "there is no record {index} in it yet: {size} records are signed, the first of which is 0"

@@ -12,6 +12,7 @@ mod properties;
 mod several;
 
 use crate::harness::{Outcome, Run, TempDir};
+use evaltrail::trail::note::Checkpoint;
 use maker::{Key, Made, records};
 use serde_json::{Value, json};
 use std::fs::File;
@@ -100,6 +101,27 @@ fn bad_usage_exits_with_2() {
     let made = Made::new(&key, records(3), 100, &[]);
     let outcome = verify(&made, &key.text, &["--against", text(&dir.path().join("empty"))]).exits(2);
     assert!(outcome.stderr.contains("the file is empty"), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_size_that_no_trail_has_is_refused() {
+    let key = Key::new();
+    let made = Made::new(&key, records(3), 100, &[]);
+    let root = made.stored.root(3);
+    for size in [u64::MAX, 1 << 63, (1 << 60) + 1] {
+        let note = Checkpoint::sign(size, root, &key.signer).unwrap().note;
+        std::fs::write(made.folder().join("checkpoint"), note).unwrap();
+        let outcome = verify(&made, &key.text, &[]).exits(1);
+        assert!(outcome.stdout.contains(&format!("no trail has {size} records")), "{}", outcome.stdout);
+        let folder = made.folder();
+        let outcome = Run::new(&["trail", "prove", text(&folder), "0", "--key", "none"]).run().exits(1);
+        assert!(outcome.stderr.contains(&format!("no trail has {size} records")), "{}", outcome.stderr);
+    }
+    // One that could be, and is not: almost all of it is gone.
+    let note = Checkpoint::sign(1 << 40, root, &key.signer).unwrap().note;
+    std::fs::write(made.folder().join("checkpoint"), note).unwrap();
+    let outcome = verify(&made, &key.text, &[]).exits(1);
+    assert!(outcome.stdout.contains("tail cut: 1099511627773 records, 3 to"), "{}", outcome.stdout);
 }
 
 #[test]

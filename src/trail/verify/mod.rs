@@ -28,7 +28,7 @@ pub(super) use tiles::read as read_tile;
 use super::key::VerifierKey;
 use super::layout::{CHECKPOINT, MINIMUM_INDEX, RECORDS, Segment, segments};
 use super::note::{Checkpoint, open_minimum_index};
-use super::proof::NOTE_BYTES_MAX;
+use super::proof::{NOTE_BYTES_MAX, SIZE_MAX};
 use fault::Findings;
 use proven::Proven;
 use records::{At, Records};
@@ -104,10 +104,13 @@ pub fn verify(folder: &Path, key: &VerifierKey, anchors: &Anchors) -> Result<Rep
     loop {
         looks += 1;
         let before = (is_written(folder), read_note(folder, MINIMUM_INDEX).map_err(why)?);
+        // A file that goes between listing and opening was removed by retention.
+        let is_gone = |e: &io::Error| e.kind() == ErrorKind::NotFound;
         let looked = look(folder, key, anchors, before.0, before.1.as_deref());
         let is_good = looked.as_ref().is_ok_and(Report::is_good);
         let after = (is_written(folder), read_note(folder, MINIMUM_INDEX).map_err(why)?);
-        if is_good || before == after || looks == LOOKS {
+        let is_settled = before == after && !looked.as_ref().is_err_and(is_gone);
+        if is_good || is_settled || looks == LOOKS {
             return looked.map_err(why);
         }
     }
@@ -147,12 +150,17 @@ fn signed(
         None => "the checkpoint is missing: it was removed, or nothing was signed yet".to_owned(),
         Some(note) => match Checkpoint::open(note, key) {
             Ok(_) if has_strangers(note) => "it has signatures that its writer did not make".into(),
+            Ok(read) if read.size > SIZE_MAX => {
+                format!("it is signed, and no trail has {} records", read.size)
+            }
             Ok(read) => return Ok(Some((read.size, read.root, true))),
             Err(e) => e.to_string(),
         },
     };
     findings.add(Fault::of_file(Kind::Note, CHECKPOINT, what));
-    let Some((size, root, name)) = anchors.newest() else { return Ok(None) };
+    let Some((size, root, name)) = anchors.newest().filter(|(size, ..)| *size <= SIZE_MAX) else {
+        return Ok(None);
+    };
     findings
         .remark(format!("the trail was checked against {name} instead, which is signed for {size} records"));
     Ok(Some((size, root, false)))
