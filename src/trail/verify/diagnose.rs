@@ -55,7 +55,7 @@ pub fn diagnose(
         let count = to - from + 1;
         let file = name_of_group(range.size, from);
         let what = format!(
-            "records {from} to {to} can't be checked: neither they nor this tile, with those above it, lead to the signed root. Where nothing else is named, records and tiles were changed together; checkpoints that left the machine (`--against`) narrow down which"
+            "records {from} to {to} can't be checked: this tile, or one above it, does not lead to the signed root, and could not be made anew from the records. Where nothing else is named, records and tiles were changed together; checkpoints that left the machine (`--against`) narrow down which"
         );
         findings.add(Fault { record: Some(from), count, ..Fault::of_file(Kind::Root, &file, what) });
     }

@@ -58,8 +58,11 @@ impl Found {
             Found::Hashes(_) => None,
             Found::Missing => Some("the tile is missing".into()),
             Found::Length(len) => {
-                let (than, wanted) = (if *len > FULL_BYTES { "more than " } else { "" }, wanted * HASH_SIZE);
-                Some(format!("the tile has {than}{} bytes instead of {wanted}", (*len).min(FULL_BYTES)))
+                let wanted = wanted * HASH_SIZE;
+                Some(match *len > FULL_BYTES {
+                    true => format!("the tile is longer than any, and should have {wanted} bytes"),
+                    false => format!("the tile has {len} bytes instead of {wanted}"),
+                })
             }
         }
     }
