@@ -1,14 +1,9 @@
 //! `evaltrail trail verify`, `prove` and `check-proof`: what they say, and their exit codes.
 
-#[path = "trail_verify/go.rs"]
 mod go;
-#[path = "trail_verify/maker.rs"]
 mod maker;
-#[path = "trail_verify/proofs.rs"]
 mod proofs;
-#[path = "trail_verify/properties.rs"]
 mod properties;
-#[path = "trail_verify/several.rs"]
 mod several;
 
 use crate::harness::{Outcome, Run, TempDir};
