@@ -68,7 +68,7 @@ pub enum Command {
     /// Looks at a buffer on disk, or repairs it
     #[command(subcommand)]
     Buffer(BufferCommand),
-    /// Works with tamper-evident trails: makes keys, shows records
+    /// Works with tamper-evident trails: makes keys, shows records, verifies, proves
     #[command(subcommand)]
     Trail(TrailCommand),
 }

@@ -46,6 +46,19 @@ impl VerifierKey {
         }
     }
 
+    /// Reads the file `path`, which holds that form.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong, for people.
+    pub fn read(path: &Path) -> Result<VerifierKey, String> {
+        let why = |e: String| format!("{}: {e}", path.display());
+        let mut text = String::new();
+        let file = File::open(path).map_err(|e| why(e.to_string()))?;
+        file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(|e| why(e.to_string()))?;
+        VerifierKey::parse(&text).map_err(why)
+    }
+
     /// The origin of the trail that it is for.
     pub fn origin(&self) -> &str {
         self.verifier.name()

@@ -22,12 +22,14 @@ mod journal;
 pub mod key;
 pub mod layout;
 pub mod note;
+pub mod proof;
 pub mod query;
 pub mod records;
 mod recover;
 mod retain;
 mod sync;
 pub mod tree;
+pub mod verify;
 pub mod when;
 mod writer;
 

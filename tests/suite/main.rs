@@ -80,6 +80,7 @@ mod trail;
 mod trail_crash;
 mod trail_keygen;
 mod trail_show;
+mod trail_verify;
 mod unwrap;
 mod vector;
 mod vrl_command;
