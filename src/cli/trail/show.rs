@@ -217,7 +217,7 @@ fn copy(args: &ShowArgs, query: &mut Query, records: &Records, output: &mut Outp
             hits.reverse();
         }
         for hit in hits {
-            if !hit.is_ended && hit.record.is_none() {
+            if !hit.is_whole() {
                 complain(&format!(
                     "evaltrail: the line of record {} has no end and is left out: it is still being written, or was cut\n",
                     hit.index
