@@ -119,7 +119,7 @@ mod tests {
         for (at, char) in text.chars().enumerate() {
             if how >> (at % 32) & 1 == 1 {
                 char.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out += &format!("\\u{unit:04x}"));
-            } else if char == '/' && at % 2 == 0 {
+            } else if char == '/' && at.is_multiple_of(2) {
                 out += "\\/";
             } else {
                 let mut quoted = Vec::new();

@@ -53,6 +53,13 @@ pub struct Hit {
     pub record: Option<Event>,
 }
 
+impl Hit {
+    /// Whether it is more than the beginning of a line that is still being written.
+    pub fn is_whole(&self) -> bool {
+        self.is_ended || self.record.is_some()
+    }
+}
+
 impl Default for Query {
     /// All of them.
     fn default() -> Query {
@@ -116,7 +123,8 @@ impl Query {
         let mut missing = count;
         let mut first = None;
         for page in self.pages(records, Order::NewestFirst).flatten() {
-            let hits = self.hits(&page);
+            let mut hits = self.hits(&page);
+            hits.retain(Hit::is_whole);
             let found = hits.len() as u64;
             if found >= missing {
                 first = hits.get((found - missing) as usize).map(|hit| hit.index);

@@ -262,9 +262,16 @@ fn what_can_not_be_read_fails_and_the_rest_is_shown() {
 #[test]
 fn a_line_that_is_still_being_written_is_left_out() {
     let torn = "{\"message\":\"whole\"}\n{\"message\":\"to";
-    let outcome = Run::new(&["trail", "show", "audit", "--json"]).file(&path(0), torn).run().exits(0);
-    assert_eq!(outcome.stdout, "{\"message\":\"whole\"}\n");
-    assert!(outcome.stderr.contains("the line of record 1 has no end and is left out"), "{}", outcome.stderr);
+    for args in [&[][..], &["-n", "1"], &["-n", "1", "--reverse"]] {
+        let run = Run::new(&["trail", "show", "audit", "--json"]).arg_all(args);
+        let outcome = run.file(&path(0), torn).run().exits(0);
+        assert_eq!(outcome.stdout, "{\"message\":\"whole\"}\n", "{args:?}");
+        assert!(
+            outcome.stderr.contains("the line of record 1 has no end and is left out"),
+            "{}",
+            outcome.stderr
+        );
+    }
     let unended = "{\"message\":\"whole\"}";
     let outcome = Run::new(&["trail", "show", "audit", "--json"]).file(&path(0), unended).run().exits(0);
     assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), ("{\"message\":\"whole\"}\n", ""));

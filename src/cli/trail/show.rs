@@ -217,7 +217,7 @@ fn copy(args: &ShowArgs, query: &mut Query, records: &Records, output: &mut Outp
             hits.reverse();
         }
         for hit in hits {
-            if !hit.is_ended && hit.record.is_none() {
+            if !hit.is_whole() {
                 complain(&format!(
                     "evaltrail: the line of record {} has no end and is left out: it is still being written, or was cut\n",
                     hit.index
@@ -283,7 +283,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
