@@ -16,8 +16,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Events that one flush may cover: under load, batches that have queued up share it.
-const FLUSH_EVENTS_MAX: usize = 4_096;
 const RETRY_INITIAL: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
@@ -184,7 +182,7 @@ impl SinkDriver {
         let mut events = first.batch.events.len();
         let new = held.taken.len();
         held.taken.push(first);
-        while events < FLUSH_EVENTS_MAX
+        while events < self.sink.flush_events_max()
             && let Some(next) = self.queue.next_now()
         {
             events += next.batch.events.len();

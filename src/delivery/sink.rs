@@ -4,6 +4,9 @@ use super::BoxFuture;
 use crate::event::Event;
 use std::path::Path;
 
+/// As many as a buffer of some megabytes holds.
+const FLUSH_EVENTS_MAX: usize = 4_096;
+
 /// Writes events somewhere. Retries, queues, acknowledgements and metrics are the framework's: a sink only writes,
 /// and says of a failure whether to try again makes sense.
 pub trait Sink: Send {
@@ -27,6 +30,11 @@ pub trait Sink: Send {
     /// to be flushed now.
     fn flush_at(&self) -> Option<u64> {
         None
+    }
+
+    /// Events that one flush may cover: under load, batches that have queued up share it.
+    fn flush_events_max(&self) -> usize {
+        FLUSH_EVENTS_MAX
     }
 
     /// How many events it has not written since they were there already, since its start.

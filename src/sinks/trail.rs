@@ -82,6 +82,8 @@ const SEGMENT_BYTES_MIN: u64 = 1_024;
 const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 const EVERY_RECORDS_MAX: u32 = 100_000;
 const EVERY_SECS_MAX: u32 = 3_600;
+/// Events that one checkpoint covers under load: it costs some rounds of the disk, however many there are.
+const FLUSH_EVENTS_MAX: usize = 16_384;
 /// How often retention looks.
 const RETAIN_EVERY_MS: u64 = 3_600_000;
 
@@ -259,6 +261,10 @@ impl Sink for TrailSink {
         let is_due = waiting == 0 || waiting >= self.options.checkpoint.every_records.get() as usize;
         let wait_ms = u64::from(self.options.checkpoint.every_secs) * 1_000;
         Some(self.waits_since_ms + wait_ms).filter(|_| !is_due)
+    }
+
+    fn flush_events_max(&self) -> usize {
+        FLUSH_EVENTS_MAX
     }
 
     fn repeats(&self) -> u64 {

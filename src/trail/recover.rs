@@ -17,12 +17,17 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 use tlog_tiles::record_hash;
 
 /// Where records are set aside that were written and not signed.
 const UNSIGNED: &str = "unsigned.jsonl";
 const UNSIGNED_MODE: u32 = 0o600;
 const BLOCK_BYTES: usize = 256 * 1024;
+/// How often a lock is tried, and how long is waited in between.
+const LOCK_TRIES: u32 = 5;
+const LOCK_WAIT: Duration = Duration::from_millis(10);
 /// Tiles lie in folders by the last three digits of their index.
 const TILES_IN_FOLDER: u64 = 1_000;
 
@@ -168,14 +173,16 @@ fn memory_of(root: &Path, key: &SignerKey) -> PathBuf {
 
 fn lock(folder: &Path) -> Result<File, Trouble> {
     let file = File::open(folder).map_err(|e| Trouble::at(folder, &e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Trouble::because(
-            folder,
-            "another evaltrail writes this trail, or one with this key; a trail has one writer",
-        )),
-        Err(TryLockError::Error(e)) => Err(Trouble::at(folder, &e)),
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            // Whoever verifies holds it for a moment.
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_WAIT),
+            Err(TryLockError::Error(e)) => return Err(Trouble::at(folder, &e)),
+        }
     }
+    let why = "another evaltrail writes this trail, or one with this key; a trail has one writer";
+    Err(Trouble::because(folder, why))
 }
 
 fn published(folder: &Path, key: &VerifierKey) -> Result<Option<Checkpoint>, Trouble> {
