@@ -5,7 +5,7 @@ use crate::event::Event;
 use std::path::Path;
 
 /// As many as a buffer of some megabytes holds.
-const FLUSH_EVENTS_MAX: usize = 4_096;
+pub(super) const FLUSH_EVENTS_MAX: usize = 4_096;
 
 /// Writes events somewhere. Retries, queues, acknowledgements and metrics are the framework's: a sink only writes,
 /// and says of a failure whether to try again makes sense.

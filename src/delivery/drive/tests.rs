@@ -1,6 +1,7 @@
 //! When a batch is acknowledged.
 
 use super::*;
+use crate::delivery::sink::FLUSH_EVENTS_MAX;
 use crate::delivery::{BoxFuture, Consumers, Limits, WhenFull, queue};
 use crate::event::{Acks, Batch, Origin, Share};
 use std::future::ready;

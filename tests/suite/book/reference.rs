@@ -31,7 +31,9 @@ struct Row {
 }
 
 /// The units of options whose name does not end in one.
-const UNITS: [(&str, &str); 11] = [
+const UNITS: [(&str, &str); 13] = [
+    ("every_records", "records"),
+    ("days", "days"),
     ("outputs.count", "events"),
     ("max_connections", "connections"),
     ("max_open_files", "files"),
