@@ -7,6 +7,7 @@ use crate::config::Environment;
 use crate::topology::{Drawing, draw};
 use clap::CommandFactory;
 use clap_complete::Shell;
+use std::io;
 use std::process::ExitCode;
 
 /// Draws a pipeline.
@@ -33,16 +34,9 @@ pub fn completions(shell: Shell) -> ExitCode {
 pub fn man() -> ExitCode {
     let command = Cli::command().disable_help_subcommand(true);
     let mut out = Vec::new();
-    let mut written = clap_mangen::Man::new(command.clone()).render(&mut out);
-    for sub in command.get_subcommands() {
-        let name: &'static str = format!("evaltrail-{}", sub.get_name()).leak();
-        let page = clap_mangen::Man::new(sub.clone().name(name));
-        written = written
-            .and_then(|()| page.render_name_section(&mut out))
-            .and_then(|()| page.render_synopsis_section(&mut out))
-            .and_then(|()| page.render_description_section(&mut out))
-            .and_then(|()| page.render_options_section(&mut out));
-    }
+    let written = clap_mangen::Man::new(command.clone())
+        .render(&mut out)
+        .and_then(|()| pages(&command, "evaltrail", &mut out));
     match written {
         Ok(()) => print(&String::from_utf8_lossy(&out)),
         Err(e) => {
@@ -50,4 +44,19 @@ pub fn man() -> ExitCode {
             EXIT_FAILED.into()
         }
     }
+}
+
+/// Writes the sections of all commands below `command`, those of their own included.
+fn pages(command: &clap::Command, name: &str, out: &mut Vec<u8>) -> io::Result<()> {
+    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+        // It lives as long as the program, which ends when it is printed.
+        let full: &'static str = format!("{name}-{}", sub.get_name()).leak();
+        let page = clap_mangen::Man::new(sub.clone().name(full));
+        page.render_name_section(out)?;
+        page.render_synopsis_section(out)?;
+        page.render_description_section(out)?;
+        page.render_options_section(out)?;
+        pages(sub, full, out)?;
+    }
+    Ok(())
 }

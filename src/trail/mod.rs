@@ -18,6 +18,7 @@
 //! ```
 
 mod grep;
+pub mod hashes;
 mod journal;
 pub mod key;
 pub mod layout;

@@ -5,6 +5,7 @@
 //! that it can be published still. Records behind that were never acknowledged: their source sends them again. They are
 //! set aside in a file beside the journal, so that nothing is destroyed, and never signed: anybody may have written them.
 
+use super::hashes::leaf_of;
 use super::journal::Journal;
 use super::key::{SignerKey, VerifierKey};
 use super::layout::{CHECKPOINT, RECORDS, Segment, TILE, TILE_WIDTH, Tile, level_hashes, segments};
@@ -19,7 +20,6 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
-use tlog_tiles::record_hash;
 
 /// Where records are set aside that were written and not signed.
 const UNSIGNED: &str = "unsigned.jsonl";
@@ -92,7 +92,7 @@ impl Writer {
         };
         let mut full = Vec::new();
         let mut tree = self.edge.clone();
-        read_records(&folder, have, signed.size, |record| tree.push(record_hash(record), &mut full))?;
+        read_records(&folder, have, signed.size, |record| tree.push(leaf_of(record), &mut full))?;
         if tree.size() < signed.size {
             return Err(lost(&format!("holds {}", tree.size())));
         }

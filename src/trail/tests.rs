@@ -1,5 +1,6 @@
 //! Writing a trail, and what a crash between any two steps of that leaves.
 
+use super::hashes::leaf_of;
 use super::key::{self, SignerKey};
 use super::layout::{CHECKPOINT, NEW_SUFFIX, Tile, segments};
 use super::note::Checkpoint;
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use tlog_tiles::{Hash, record_hash};
+use tlog_tiles::Hash;
 
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 
@@ -105,7 +106,7 @@ fn record(number: u64) -> String {
 
 fn root(size: u64) -> Hash {
     let mut tree = Edge::default();
-    (0..size).for_each(|at| tree.push(record_hash(record(at).as_bytes()), &mut Vec::new()));
+    (0..size).for_each(|at| tree.push(leaf_of(record(at).as_bytes()), &mut Vec::new()));
     tree.root()
 }
 

@@ -1,20 +1,18 @@
 //! A Merkle tree as it grows: only its right edge is kept, what is to its left lies in full tiles on disk.
 
+use super::hashes::{LEVELS, Node, root_of, root_of_edge};
 use super::layout::{TILE_WIDTH, Tile, edge, level_hashes};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
-use tlog_tiles::{EMPTY_HASH, HASH_SIZE, Hash, node_hash};
-
-/// A tree of level 7 tiles holds 2^64 records.
-const LEVELS: usize = 8;
+use tlog_tiles::{HASH_SIZE, Hash};
 
 /// The right edge of a tree.
 #[derive(Clone, Debug, Default)]
 pub struct Edge {
     size: u64,
     /// By level, the hashes behind the last full tile: up to 255.
-    open: [Vec<Hash>; LEVELS],
+    open: [Vec<Node>; LEVELS],
 }
 
 /// A tile and what is in it.
@@ -26,21 +24,8 @@ pub struct Content {
     pub hashes: Vec<u8>,
 }
 
-fn content(tile: Tile, hashes: &[Hash]) -> Content {
-    Content { tile, hashes: hashes.iter().flat_map(|hash| hash.0).collect() }
-}
-
-/// The root of the tree whose leaves are `hashes`; the empty tree's where there are none.
-pub fn root_of(hashes: &[Hash]) -> Hash {
-    match hashes {
-        [] => EMPTY_HASH,
-        [only] => *only,
-        more => {
-            // The largest power of two that leaves something to the right.
-            let (left, right) = more.split_at(1 << (more.len() - 1).ilog2());
-            node_hash(root_of(left), root_of(right))
-        }
-    }
+fn content(tile: Tile, hashes: &[Node]) -> Content {
+    Content { tile, hashes: hashes.concat() }
 }
 
 impl Edge {
@@ -50,7 +35,7 @@ impl Edge {
     }
 
     /// Appends a leaf. Tiles that are full now are added to `full`, those of the lowest level first.
-    pub fn push(&mut self, leaf: Hash, full: &mut Vec<Content>) {
+    pub fn push(&mut self, leaf: Node, full: &mut Vec<Content>) {
         self.size += 1;
         let mut hash = leaf;
         for (level, open) in (0..).zip(&mut self.open) {
@@ -67,11 +52,7 @@ impl Edge {
 
     /// The root of the tree.
     pub fn root(&self) -> Hash {
-        let mut root = None;
-        for open in &self.open {
-            root = fold(open, root);
-        }
-        root.unwrap_or(EMPTY_HASH)
+        Hash(root_of_edge(self.open.iter().map(Vec::as_slice)))
     }
 
     /// The partial tiles.
@@ -98,25 +79,12 @@ impl Edge {
     }
 }
 
-/// Joins subtrees that stand to the left of `right`: `open` are hashes of one level.
-fn fold(open: &[Hash], right: Option<Hash>) -> Option<Hash> {
-    let (mut rest, mut root) = (open, right);
-    while !rest.is_empty() {
-        // The smallest complete subtree stands farthest to the right.
-        let (left, last) = rest.split_at(rest.len() - (1 << rest.len().trailing_zeros()));
-        let hash = root_of(last);
-        root = Some(root.map_or(hash, |right| node_hash(hash, right)));
-        rest = left;
-    }
-    root
-}
-
 /// The hashes of a tile. Where a partial one is not there, the beginning of its full one, or of a wider one.
 ///
 /// # Errors
 ///
 /// What the system says, with the path; a tile of a wrong length is [`ErrorKind::InvalidData`].
-pub fn hashes(folder: &Path, tile: Tile) -> io::Result<Vec<Hash>> {
+pub fn hashes(folder: &Path, tile: Tile) -> io::Result<Vec<Node>> {
     let path = folder.join(tile.path());
     let (bytes, width) = match fs::read(&path) {
         Err(e) if e.kind() == ErrorKind::NotFound => {
@@ -133,7 +101,7 @@ pub fn hashes(folder: &Path, tile: Tile) -> io::Result<Vec<Hash>> {
         return Err(io::Error::new(ErrorKind::InvalidData, why));
     }
     let hashes = bytes.as_chunks::<HASH_SIZE>().0.iter();
-    Ok(hashes.take(tile.width as usize).map(|hash| Hash(*hash)).collect())
+    Ok(hashes.take(tile.width as usize).copied().collect())
 }
 
 /// A tile that begins with the hashes of `tile`, which is partial.
@@ -151,9 +119,10 @@ fn wider(folder: &Path, tile: Tile) -> Option<Tile> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::hashes::leaf_of;
     use super::*;
     use std::collections::BTreeMap;
-    use tlog_tiles::{HashReader, record_hash, stored_hashes, tree_hash};
+    use tlog_tiles::{EMPTY_HASH, HashReader, stored_hashes, tree_hash};
 
     /// All hashes of a tree in memory, by the crate.
     #[derive(Default)]
@@ -173,7 +142,7 @@ mod tests {
             let record = at.to_string();
             let more = stored_hashes(at, record.as_bytes(), &stored).unwrap();
             stored.0.extend(more);
-            edge.push(record_hash(record.as_bytes()), &mut full);
+            edge.push(leaf_of(record.as_bytes()), &mut full);
             if at < 1_000 || at % 997 == 0 {
                 assert_eq!(edge.root(), tree_hash(at + 1, &stored).unwrap(), "{at}");
             }

@@ -4,6 +4,7 @@
 //! the checkpoint by renaming it into its place. What was signed is in the journal before anybody can see it. Every step can
 //! be repeated, and a commit that has failed begins again at the first: it writes the same bytes to the same places.
 
+use super::hashes::leaf_of;
 use super::journal::Journal;
 use super::key::SignerKey;
 use super::layout::{CHECKPOINT, NEW_SUFFIX, Segment, TILE_WIDTH, Tile, edge};
@@ -17,7 +18,6 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use tlog_tiles::record_hash;
 
 const MODE: u32 = 0o640;
 
@@ -111,7 +111,7 @@ impl Writer {
         if memchr::memchr(b'\n', record).is_some() {
             record.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = b' ');
         }
-        self.edge.push(record_hash(record), &mut pending.full);
+        self.edge.push(leaf_of(record), &mut pending.full);
         pending.text.push(b'\n');
         pending.ends.push(pending.text.len());
         pending.ids.push(id);

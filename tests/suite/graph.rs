@@ -58,5 +58,8 @@ fn shells_and_the_manual_know_every_command() {
             assert!(stdout.contains(command), "{args:?}: {command}");
         }
     }
+    // Those below a command too, with their options.
+    let manual = Run::new(&["man"]).run().exits(0).stdout;
+    assert!(manual.contains("evaltrail\\-trail\\-verify") && manual.contains("\\-\\-against"), "{manual}");
     assert!(Run::new(&["completions", "cmd"]).run().exits(2).stderr.contains("possible values"));
 }

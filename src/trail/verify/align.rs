@@ -1,6 +1,6 @@
 //! Where two sequences of hashes, as they are and as they were signed, come into step again.
 
-use super::tree::Node;
+use crate::trail::hashes::Node;
 use std::collections::HashMap;
 
 /// So many have to agree in a row before two sequences count as being in step.

@@ -6,7 +6,7 @@ use super::fault::{Fault, Findings, Kind, Place};
 use super::lines::{Leaf, Lines, RECORD_BYTES_MAX};
 use super::proven::Proven;
 use super::sweep::Range;
-use super::tree::Node;
+use crate::trail::hashes::Node;
 use crate::trail::layout::{RECORDS, Segment, TILE_WIDTH, Tile};
 use std::collections::VecDeque;
 use std::io;

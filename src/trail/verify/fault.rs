@@ -1,6 +1,6 @@
 //! What verifying has found: faults with their places, bounded in number, and what is only worth a word.
 
-use super::tree::Node;
+use crate::trail::hashes::Node;
 use serde::Serialize;
 use std::collections::HashSet;
 use std::fmt;

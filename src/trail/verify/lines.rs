@@ -1,6 +1,6 @@
 //! The records of a file as leaves, read in large pieces: no record is ever held whole.
 
-use super::tree::{Node, leaf};
+use crate::trail::hashes::{Node, leaf};
 use memchr::memchr;
 use sha2::{Digest, Sha256};
 use std::fs::File;

@@ -18,7 +18,6 @@ mod proven;
 mod records;
 mod sweep;
 mod tiles;
-mod tree;
 
 pub use anchors::Anchors;
 pub use fault::{FAULTS_MAX, Fault, Kind};

@@ -6,7 +6,7 @@
 
 use super::fault::{Fault, Findings, Kind};
 use super::tiles::{self, Found, name_of};
-use super::tree::{LEVELS, Node, root_of, root_of_edge};
+use crate::trail::hashes::{LEVELS, Node, root_of, root_of_edge};
 use crate::trail::layout::{TILE_WIDTH, Tile, edge, level_hashes};
 use std::collections::BTreeMap;
 use std::io;

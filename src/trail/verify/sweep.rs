@@ -7,7 +7,7 @@
 use super::fault::{Fault, Findings, Kind};
 use super::records::{At, Records};
 use super::tiles::{self, Found};
-use super::tree::{LEVELS, Node, WIDTH, root_of, root_of_edge};
+use crate::trail::hashes::{LEVELS, Node, WIDTH, root_of, root_of_edge};
 use crate::trail::layout::{TILE_WIDTH, Tile, level_hashes};
 use std::collections::BTreeMap;
 use std::io;

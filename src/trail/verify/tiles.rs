@@ -1,7 +1,7 @@
 //! The tiles of a trail as files: what is in them, and which names there are.
 
 use super::fault::{Fault, Findings, Kind};
-use super::tree::{Node, WIDTH};
+use crate::trail::hashes::{Node, WIDTH};
 use crate::trail::layout::CHECKPOINT;
 use crate::trail::layout::{
     MINIMUM_INDEX, NEW_SUFFIX, RECORDS, TILE, TILE_WIDTH, Tile, level_hashes, segment_index,

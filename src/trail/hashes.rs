@@ -1,7 +1,7 @@
-//! Hashes of RFC 6962 as verifying needs them: over slices, in place, without an allocation for each.
+//! Hashes of RFC 6962 as writing and verifying need them: over slices, in place, without an allocation for each.
 //!
-//! The crate's functions are for proofs, and take a vector for each node. Here a tile's root is taken for each 256
-//! records, so that costs count.
+//! The crate's functions are for proofs, and take a vector for each leaf and node. Here a leaf is hashed for each record, and
+//! a tile's root for each 256 of them, so that costs count.
 
 use crate::trail::layout::TILE_WIDTH;
 use sha2::{Digest, Sha256};
@@ -18,6 +18,11 @@ pub const WIDTH: usize = TILE_WIDTH as usize;
 /// What has the hash of a leaf when the bytes of its record have been put in.
 pub fn leaf() -> Sha256 {
     Sha256::new().chain_update([0])
+}
+
+/// The hash of a leaf.
+pub fn leaf_of(record: &[u8]) -> Node {
+    leaf().chain_update(record).finalize().into()
 }
 
 /// The hash of two neighbours.
@@ -64,10 +69,6 @@ mod tests {
     fn hex(text: &str) -> Vec<u8> {
         let digits = text.as_bytes().chunks(2);
         digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
-    }
-
-    fn leaf_of(record: &[u8]) -> Node {
-        leaf().chain_update(record).finalize().into()
     }
 
     /// The leaves and roots of the tests of certificate-transparency-go and transparency-dev/merkle
