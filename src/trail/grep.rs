@@ -22,7 +22,7 @@ pub struct Grep {
 /// One thing to be found.
 #[derive(Debug)]
 enum Needle {
-    Exact(Finder<'static>),
+    Exact(Box<Finder<'static>>),
     /// Upper and lower case are the same.
     Folded(Regex),
 }
@@ -47,7 +47,7 @@ impl Grep {
         let has_escape = |c: char| matches!(c, '"' | '\\' | '/') || c.is_ascii_control();
         let piece = text.split(has_escape).max_by_key(|piece| piece.len()).filter(|piece| !piece.is_empty());
         let ahead = |needle| Ahead { needle, next: None };
-        let [escape, base64] = HIDING.map(|text| ahead(Needle::Exact(Finder::new(text))));
+        let [escape, base64] = HIDING.map(|text| ahead(Needle::Exact(Box::new(Finder::new(text)))));
         let raw = match piece {
             Some(piece) => Some([ahead(Needle::new(piece, ignores_case)?), escape, base64]),
             None => None,
@@ -80,7 +80,7 @@ impl Grep {
 impl Needle {
     fn new(text: &str, ignores_case: bool) -> Result<Needle, String> {
         if !ignores_case {
-            return Ok(Needle::Exact(Finder::new(text).into_owned()));
+            return Ok(Needle::Exact(Box::new(Finder::new(text).into_owned())));
         }
         let folded = RegexBuilder::new(&regex::escape(text)).case_insensitive(true).build();
         folded

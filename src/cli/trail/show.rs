@@ -266,7 +266,7 @@ fn tell(args: &ShowArgs, query: &Query, end: &End) {
     if query.timeless() > 0 && !end.is_gone {
         said.push(format!("{} without a time left out", counted(query.timeless())));
     }
-    if is_terminal && end.shown > 0 && !(end.is_gone && !io::stdout().is_terminal()) {
+    if is_terminal && end.shown > 0 && (!end.is_gone || io::stdout().is_terminal()) {
         said.push("shown as they are: `evaltrail trail verify` checks them".to_owned());
     }
     for line in said {
