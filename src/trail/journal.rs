@@ -12,7 +12,7 @@ use super::sync::Unsynced;
 use crate::delivery::disk::{self, Trouble};
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, BufReader, ErrorKind, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -56,22 +56,44 @@ impl Seen {
     }
 }
 
-/// What a frame says.
-struct Frame<'a> {
-    ids: &'a [[u8; ID_BYTES]],
-    note: &'a [u8],
+/// Reads the next frame: its ids into `seen`, its note into `note`. Gives its length in bytes; none at the end, and where
+/// what is left is no whole frame.
+fn read_frame(
+    reader: &mut impl Read,
+    seen: &mut Seen,
+    note: &mut Option<Vec<u8>>,
+) -> io::Result<Option<u64>> {
+    let mut head = [0; HEAD_BYTES];
+    if read_fully(reader, &mut head)? < HEAD_BYTES {
+        return Ok(None);
+    }
+    let (len, crc) = head.split_at(4);
+    let number = |bytes: &[u8]| bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u32::from(*byte));
+    let mut body = Vec::new();
+    // As much as there is, whatever a torn length says.
+    reader.take(number(len).into()).read_to_end(&mut body)?;
+    if body.len() as u64 != u64::from(number(len)) || crc32fast::hash(&body) != number(crc) {
+        return Ok(None);
+    }
+    let (count, rest) = body.split_at_checked(COUNT_BYTES).unwrap_or_default();
+    let Some((ids, text)) = rest.split_at_checked(number(count) as usize * ID_BYTES) else { return Ok(None) };
+    seen.add(ids.as_chunks().0.iter().map(|id| u128::from_be_bytes(*id)));
+    *note = Some(text.to_vec());
+    Ok(Some((HEAD_BYTES + body.len()) as u64))
 }
 
-fn frame(bytes: &[u8]) -> Option<(Frame<'_>, usize)> {
-    let len = u32::from_le_bytes(*bytes.first_chunk()?) as usize;
-    let crc = u32::from_le_bytes(*bytes.get(4..)?.first_chunk()?);
-    let body = bytes.get(HEAD_BYTES..HEAD_BYTES.checked_add(len)?)?;
-    if crc32fast::hash(body) != crc {
-        return None;
+/// Fills `bytes` as far as there is something; gives how far.
+fn read_fully(reader: &mut impl Read, bytes: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match reader.read(rest) {
+            Ok(0) => break,
+            Ok(len) => filled += len,
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
     }
-    let count = u32::from_le_bytes(*body.first_chunk()?) as usize;
-    let (ids, note) = body.get(COUNT_BYTES..)?.split_at_checked(count.checked_mul(ID_BYTES)?)?;
-    Some((Frame { ids: ids.as_chunks().0, note }, HEAD_BYTES + len))
+    Ok(filled)
 }
 
 /// The files of the journal in `folder`, in order.
@@ -101,25 +123,20 @@ impl Journal {
         let paths = files(folder).map_err(|e| Trouble::at(folder, &e))?;
         for path in &paths {
             let trouble = |e: io::Error| Trouble::at(path, &e);
-            let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(trouble)?;
-            let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes).map_err(trouble)?;
+            let file = OpenOptions::new().read(true).write(true).open(path).map_err(trouble)?;
+            let mut reader = BufReader::new(&file);
             journal.seen.turn();
             (journal.file, journal.len) = (None, 0);
+            let mut magic = [0; MAGIC.len()];
             // Not even its beginning was written.
-            if !bytes.starts_with(MAGIC) {
+            if read_fully(&mut reader, &mut magic).map_err(trouble)? < MAGIC.len() || magic != *MAGIC {
                 continue;
             }
-            let mut at = MAGIC.len();
-            while let Some((found, len)) = bytes.get(at..).and_then(frame) {
-                journal.seen.add(found.ids.iter().map(|id| u128::from_be_bytes(*id)));
-                note = Some(found.note.to_vec());
-                at += len;
+            let mut len = MAGIC.len() as u64;
+            while let Some(more) = read_frame(&mut reader, &mut journal.seen, &mut note).map_err(trouble)? {
+                len += more;
             }
-            if at < bytes.len() {
-                tracing::debug!(path = %path.display(), bytes = bytes.len() - at, "a torn frame at the end of a journal is cut");
-            }
-            (journal.file, journal.len) = (Some(file), at as u64);
+            (journal.file, journal.len) = (Some(file), len);
         }
         Ok((journal, note))
     }
