@@ -13,6 +13,8 @@ type Diary = Arc<Mutex<Vec<String>>>;
 struct Diarist {
     diary: Diary,
     failures: u32,
+    /// With how many events it does not wait for more; it never does with none.
+    company: usize,
 }
 
 impl Diarist {
@@ -37,6 +39,14 @@ impl Sink for Diarist {
         Box::pin(ready(Ok(())))
     }
 
+    fn flush_at(&self) -> Option<u64> {
+        let diary = self.diary.lock().unwrap();
+        let written = diary.iter().rev().take_while(|line| *line != "flush");
+        let events: usize =
+            written.filter_map(|line| line.strip_prefix("write ")?.parse::<usize>().ok()).sum();
+        Some(u64::MAX / 2).filter(|_| events < self.company)
+    }
+
     fn wake_at(&self) -> Option<u64> {
         let woken = self.diary.lock().unwrap().iter().any(|line| line == "wake");
         if woken { None } else { Some(0) }
@@ -59,6 +69,19 @@ fn batch(diary: &Diary, events: usize) -> Batch {
     Batch::new(vec![Event::new(Origin::nowhere()); events], 0, Acks::of(share))
 }
 
+fn new_driver(sink: Box<Diarist>, queue: Outlet, leave: Shutdown) -> SinkDriver {
+    SinkDriver {
+        id: "out".into(),
+        sink,
+        queue,
+        meter: Arc::default(),
+        leave,
+        port: Outputs::new(Consumers::default()),
+        data_dir: PathBuf::new(),
+        counted: Counted::default(),
+    }
+}
+
 fn driven(sizes: &[usize], failures: u32) -> Vec<String> {
     let diary = Diary::default();
     let limits = Limits { events_max: 100_000, kib_max: 100_000, when_full: WhenFull::Block };
@@ -69,18 +92,9 @@ fn driven(sizes: &[usize], failures: u32) -> Vec<String> {
             inlet.send(batch(&diary, events)).await;
         }
         drop(inlet);
-        let sink = Box::new(Diarist { diary: Arc::clone(&diary), failures });
+        let sink = Box::new(Diarist { diary: Arc::clone(&diary), failures, company: 0 });
         let (_stays, leave) = Shutdown::new();
-        let driver = SinkDriver {
-            id: "out".into(),
-            sink,
-            queue,
-            meter: Arc::default(),
-            leave,
-            port: Outputs::new(Consumers::default()),
-            data_dir: PathBuf::new(),
-            counted: Counted::default(),
-        };
+        let driver = new_driver(sink, queue, leave);
         assert!(matches!(driver.run().await, Ended::Drained));
     });
     let mut lines = diary.lock().unwrap().clone();
@@ -113,18 +127,9 @@ fn a_sink_is_woken_while_nothing_comes() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (inlet, queue) = queue(limits, Arc::default());
-        let sink = Box::new(Diarist { diary: Arc::clone(&diary), failures: 0 });
+        let sink = Box::new(Diarist { diary: Arc::clone(&diary), failures: 0, company: 0 });
         let (_stays, leave) = Shutdown::new();
-        let driver = SinkDriver {
-            id: "out".into(),
-            sink,
-            queue,
-            meter: Arc::default(),
-            leave,
-            port: Outputs::new(Consumers::default()),
-            data_dir: PathBuf::new(),
-            counted: Counted::default(),
-        };
+        let driver = new_driver(sink, queue, leave);
         let running = driver.run();
         tokio::pin!(running);
         while !diary.lock().unwrap().contains(&"wake".to_owned()) {
@@ -151,17 +156,8 @@ fn a_sink_that_fails_leaves_what_it_has_to_its_successor_in_order() {
             inlet.send(batch(&second, events)).await;
         }
         let (leaves, leave) = Shutdown::new();
-        let sink = Box::new(Diarist { diary: Arc::clone(&first), failures: u32::MAX });
-        let driver = SinkDriver {
-            id: "out".into(),
-            sink,
-            queue,
-            meter: Arc::default(),
-            leave,
-            port: Outputs::new(Consumers::default()),
-            data_dir: PathBuf::new(),
-            counted: Counted::default(),
-        };
+        let sink = Box::new(Diarist { diary: Arc::clone(&first), failures: u32::MAX, company: 0 });
+        let driver = new_driver(sink, queue, leave);
         let running = driver.run();
         tokio::pin!(running);
         let queue = loop {
@@ -180,21 +176,50 @@ fn a_sink_that_fails_leaves_what_it_has_to_its_successor_in_order() {
         drop(inlet);
         assert_eq!(*second.lock().unwrap(), [""; 0], "nobody has heard of anything");
         let (_stays, leave) = Shutdown::new();
-        let sink = Box::new(Diarist { diary: Arc::clone(&second), failures: 0 });
-        let driver = SinkDriver {
-            id: "out".into(),
-            sink,
-            queue,
-            meter: Arc::default(),
-            leave,
-            port: Outputs::new(Consumers::default()),
-            data_dir: PathBuf::new(),
-            counted: Counted::default(),
-        };
+        let sink = Box::new(Diarist { diary: Arc::clone(&second), failures: 0, company: 0 });
+        let driver = new_driver(sink, queue, leave);
         assert!(matches!(driver.run().await, Ended::Drained));
     });
     assert_eq!(first.lock().unwrap().last().unwrap(), "close");
     let seen = second.lock().unwrap();
     assert_eq!(seen[..6], ["wake", "write 1", "write 2", "write 3", "write 4", "flush"]);
     assert_eq!(seen.iter().filter(|line| *line == "Delivered").count(), 4);
+}
+
+/// Runs a sink that waits for `company` over batches of one event that come one by one; it is asked to leave at the end, or
+/// its queue closes.
+fn in_company(company: usize, batches: usize, leaves: bool) -> Vec<String> {
+    let diary = Diary::default();
+    let limits = Limits { events_max: 100, kib_max: 100, when_full: WhenFull::Block };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (inlet, queue) = queue(limits, Arc::default());
+        let (leaver, leave) = Shutdown::new();
+        let sink = Box::new(Diarist { diary: Arc::clone(&diary), failures: 0, company });
+        let running = new_driver(sink, queue, leave).run();
+        let feeding = async {
+            for number in 1..=batches {
+                inlet.send(batch(&diary, 1)).await;
+                let written = || diary.lock().unwrap().iter().filter(|line| *line == "write 1").count();
+                while written() < number {
+                    tokio::task::yield_now().await;
+                }
+            }
+            if leaves { leaver.trigger() } else { drop(inlet) }
+        };
+        let (ended, ()) = tokio::join!(running, feeding);
+        assert_eq!(matches!(ended, Ended::Left(_)), leaves);
+    });
+    diary.lock().unwrap().clone()
+}
+
+#[test]
+fn a_sink_may_wait_for_company_and_nobody_hears_before() {
+    let delivered = ["wake", "write 1", "write 1", "flush", "Delivered", "Delivered"];
+    assert_eq!(in_company(2, 2, false), [&delivered[..], &["close"]].concat());
+    // What waits is not left behind, neither at the end nor by one who leaves.
+    for leaves in [false, true] {
+        let expected = [&delivered[..], &["write 1", "flush", "Delivered", "close"]].concat();
+        assert_eq!(in_company(2, 3, leaves), expected, "{leaves}");
+    }
 }
