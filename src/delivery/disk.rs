@@ -1,10 +1,10 @@
 //! What is asked of the file system to keep what was delivered, with errors for people.
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
 use rustix::io::Errno;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Component, Path};
 
 /// Folders that are made on the way to a file: for their owner, and for the group to read.
@@ -91,6 +91,20 @@ pub fn refuse_links(path: &Path, prefix: &Path) -> Result<(), Trouble> {
         }
     }
     Ok(())
+}
+
+/// Opens a regular file for reading: to open a pipe would wait for its writer, however long.
+///
+/// # Errors
+///
+/// What the system says; what is no regular file is [`ErrorKind::InvalidInput`].
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let file =
+        OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(ErrorKind::InvalidInput, "it is no regular file")),
+    }
 }
 
 /// Gives a file another name that no file has yet.

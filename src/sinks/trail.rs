@@ -30,9 +30,10 @@
 //! again, after a crash or from a client that repeats its request, is acknowledged and not written; it counts as dropped
 //! for `repeat`. An event that reaches the trail by two ways has one `%id`, and is written once.
 //!
-//! **What was signed stays true.** The `data_dir` remembers what was signed last. A trail that holds less, or something
-//! else, since it was put back from a backup or since somebody has cut it, is not written to: the sink waits, and says why.
-//! To begin anew, take an empty folder and a new key.
+//! **What was signed stays true.** The `data_dir` remembers what was signed last. A trail whose checkpoint, newest tiles or
+//! number of records say less, or something else, since it was put back from a backup or since somebody has cut it, is not
+//! written to: the sink waits, and says why. Where it is the `data_dir` that is older, a warning says so. To begin anew, take an
+//! empty folder and a new key.
 //!
 //! **Anchors.** Every checkpoint also leaves by the port `<id>.checkpoints`, as an event whose `message` is the signed note,
 //! with `origin`, `size` and `root` in its metadata. Send it to another machine: whoever holds a checkpoint can tell when

@@ -1,10 +1,10 @@
 //! From the plan that runs to another: what has changed, and what can't be changed while it runs.
 
 use super::plan::{Node, Plan};
+use crate::delivery::disk::open_regular;
 use crate::sinks::SinkConfig;
 use crate::sources::SourceConfig;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 use std::path::PathBuf;
@@ -92,7 +92,7 @@ fn with_files(print: u64, files: &[PathBuf]) -> u64 {
     print.hash(&mut hash);
     for path in files {
         let mut content = Vec::new();
-        let read = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX).read_to_end(&mut content));
+        let read = open_regular(path).and_then(|file| file.take(FILE_BYTES_MAX).read_to_end(&mut content));
         read.map_err(|e| e.kind()).hash(&mut hash);
         content.hash(&mut hash);
     }

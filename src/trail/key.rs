@@ -2,10 +2,11 @@
 //! file of its own, `PRIVATE+KEY+<name>+<id>+<key>`; what checks is public, `<name>+<id>+<key>`. The name of the key is
 //! the origin of the trail: one key signs one trail.
 
+use super::layout;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use ed25519_dalek::SECRET_KEY_LENGTH;
 use signed_note::{StandardSigner, StandardVerifier, Verifier as _};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -54,7 +55,7 @@ impl VerifierKey {
     pub fn read(path: &Path) -> Result<VerifierKey, String> {
         let why = |e: String| format!("{}: {e}", path.display());
         let mut text = String::new();
-        let file = File::open(path).map_err(|e| why(e.to_string()))?;
+        let file = layout::open(path).map_err(|e| why(e.to_string()))?;
         file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(|e| why(e.to_string()))?;
         VerifierKey::parse(&text).map_err(why)
     }
@@ -81,7 +82,7 @@ impl SignerKey {
     /// Says what is wrong, for people; never what the file holds.
     pub fn read(path: &Path) -> Result<SignerKey, String> {
         let why = |e: io::Error| format!("{}: {e}", path.display());
-        let file = File::open(path).map_err(why)?;
+        let file = layout::open(path).map_err(why)?;
         let mode = file.metadata().map_err(why)?.permissions().mode();
         let mut text = String::new();
         file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(why)?;

@@ -1,7 +1,9 @@
 //! Where the parts of a trail are.
 
+pub use crate::delivery::disk::open_regular as open;
+
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 /// The signed size and root.
@@ -64,6 +66,17 @@ pub fn segments(root: &Path) -> io::Result<Vec<Segment>> {
     }
     found.sort_by_key(|segment| segment.first);
     Ok(found)
+}
+
+/// Reads all of a file, a regular one.
+///
+/// # Errors
+///
+/// Those of [`open`].
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// A tile: `width` hashes (1 to 256) of `level` (0 are the leaves), the `index`th of its level.

@@ -8,14 +8,13 @@
 //! that does not stand in a proof that was checked as a whole.
 
 use super::key::VerifierKey;
-use super::layout::{CHECKPOINT, segments};
+use super::layout::{self, CHECKPOINT, segments};
 use super::note::Checkpoint;
 use super::verify::{Lines, RECORD_BYTES_MAX, read_tile};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Write;
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use tlog_tiles::{
@@ -135,7 +134,7 @@ impl Proof {
         let path = folder.join(CHECKPOINT);
         let why = |e: io::Error| format!("{}: {e}", path.display());
         let mut note = Vec::new();
-        File::open(&path).map_err(why)?.take(NOTE_BYTES_MAX).read_to_end(&mut note).map_err(why)?;
+        layout::open(&path).map_err(why)?.take(NOTE_BYTES_MAX).read_to_end(&mut note).map_err(why)?;
         let (size, root) = match key {
             Some(key) => Checkpoint::open(&note, key)
                 .map(|read| (read.size, read.root))
@@ -274,7 +273,7 @@ pub fn read_record(folder: &Path, index: u64) -> Result<Vec<u8>, String> {
             segment.path.display()
         ));
     }
-    let mut file = File::open(&segment.path).map_err(why)?;
+    let mut file = layout::open(&segment.path).map_err(why)?;
     file.seek(SeekFrom::Start(leaf.offset)).map_err(why)?;
     let mut record = Vec::new();
     file.take(leaf.len).read_to_end(&mut record).map_err(why)?;

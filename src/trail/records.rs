@@ -4,7 +4,7 @@
 //! the lines in front of it, so a trail that was tampered with shows what it holds now. How long each segment is, is
 //! asked once: a trail may grow while it is read.
 
-use super::layout::{RECORDS, Segment, segments};
+use super::layout::{self, RECORDS, Segment, segments};
 use bytes::Bytes;
 use memchr::{memchr, memchr_iter, memrchr};
 use std::fmt;
@@ -166,7 +166,7 @@ struct Open<'a> {
 
 impl<'a> Open<'a> {
     fn new(part: &'a Part, order: Order) -> io::Result<Open<'a>> {
-        let file = File::open(&part.segment.path)?;
+        let file = layout::open(&part.segment.path)?;
         let mut open = Open { part, file, start: 0, end: part.bytes, index: part.segment.first };
         if order == Order::NewestFirst {
             let mut is_open = false;

@@ -8,14 +8,16 @@
 use super::hashes::leaf_of;
 use super::journal::Journal;
 use super::key::{SignerKey, VerifierKey};
-use super::layout::{CHECKPOINT, RECORDS, Segment, TILE, TILE_WIDTH, Tile, level_hashes, segments};
+use super::layout::{self, CHECKPOINT, RECORDS, Segment, TILE, TILE_WIDTH, Tile, level_hashes, segments};
 use super::note::Checkpoint;
 use super::sync::sync_all;
 use super::tree::Edge;
-use super::writer::{OpenSegment, Pending, Settings, Writer, publish, write_tiles};
+use super::writer::{OpenSegment, Pending, Settings, Writer, publish, replace, write_tiles};
 use crate::delivery::disk::{self, Trouble};
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -23,6 +25,8 @@ use std::time::Duration;
 
 /// Where records are set aside that were written and not signed.
 const UNSIGNED: &str = "unsigned.jsonl";
+/// Where it is said which folder the trail was in.
+const PLACE: &str = "path";
 const UNSIGNED_MODE: u32 = 0o600;
 const BLOCK_BYTES: usize = 256 * 1024;
 /// How often a lock is tried, and how long is waited in between.
@@ -53,14 +57,20 @@ impl Writer {
             .transpose()
             .map_err(|e| Trouble::because(&memory, &format!("the journal is damaged: {e}")))?;
         let published = published(&folder, &public)?;
-        if let (Some(published), None) = (&published, &signed) {
-            tracing::info!(path = %folder.display(), records = published.size, "goes on with a trail that this data_dir has no memory of");
-        }
         let size = published.as_ref().map_or(0, |published| published.size);
+        let remembered = signed.as_ref().map_or(0, |signed| signed.size);
+        if remembered < size {
+            tracing::warn!(
+                path = %folder.display(),
+                records = size,
+                remembered,
+                "the trail has records that this data_dir does not remember: what comes again of them is written twice"
+            );
+        }
         let tree = read_edge(&folder, published.as_ref())?;
         let mut writer = Writer {
             segment: OpenSegment { segment: Segment::at(&folder, 0), file: None, len: 0, day: 0 },
-            _locks: locks,
+            locks,
             pending: Pending::default(),
             settings,
             key,
@@ -69,18 +79,35 @@ impl Writer {
             edge: tree,
         };
         match signed {
-            Some(signed) if signed.size > size => writer.roll_forward(&signed)?,
+            Some(signed) if signed.size > size => writer.roll_forward(&signed, &memory)?,
             Some(signed) => writer.check_before(&signed)?,
             None => {}
         }
         writer.settle(&memory)?;
+        let place = memory.join(PLACE);
+        let here = absolute(&writer.settings.folder);
+        if fs::read(&place).ok().as_deref() != Some(here.as_os_str().as_bytes()) {
+            replace(&place, here.as_os_str().as_bytes())?;
+        }
         Ok(writer)
     }
 
     /// Publishes what was signed before a crash: its records are there.
-    fn roll_forward(&mut self, signed: &Checkpoint) -> Result<(), Trouble> {
+    fn roll_forward(&mut self, signed: &Checkpoint, memory: &Path) -> Result<(), Trouble> {
         let folder = self.settings.folder.clone();
         let have = self.edge.size();
+        let was = fs::read(memory.join(PLACE)).map(|path| PathBuf::from(OsString::from_vec(path)));
+        if let Ok(was) = was
+            && was != absolute(&folder)
+            && have == 0
+        {
+            let was = was.display();
+            let why = format!(
+                "this key signs the trail at {was}, and one key signs one trail: make another key for this one, or move that \
+                 trail here"
+            );
+            return Err(Trouble::because(&folder, &why));
+        }
         let lost = |why: &str| {
             let why = format!(
                 "the trail was signed with {} records, and {why}: it was put back to an older state, or records were taken \
@@ -171,6 +198,11 @@ fn memory_of(root: &Path, key: &SignerKey) -> PathBuf {
     root.join(format!("{}+{id}", origin.trim_start_matches('.')))
 }
 
+/// A path that means the same to another process.
+fn absolute(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
 fn lock(folder: &Path) -> Result<File, Trouble> {
     let file = File::open(folder).map_err(|e| Trouble::at(folder, &e))?;
     for _ in 0..LOCK_TRIES {
@@ -187,7 +219,7 @@ fn lock(folder: &Path) -> Result<File, Trouble> {
 
 fn published(folder: &Path, key: &VerifierKey) -> Result<Option<Checkpoint>, Trouble> {
     let path = folder.join(CHECKPOINT);
-    match fs::read(&path) {
+    match layout::read(&path) {
         Ok(bytes) => {
             let why = |e: super::note::BadNote| {
                 Trouble::because(&path, &format!("{e}; look with `evaltrail trail verify`"))
@@ -223,7 +255,7 @@ fn read_records(folder: &Path, from: u64, to: u64, mut each: impl FnMut(&[u8])) 
             return Ok(());
         }
         let trouble = |e: io::Error| Trouble::at(&segment.path, &e);
-        let mut reader = BufReader::with_capacity(BLOCK_BYTES, File::open(&segment.path).map_err(trouble)?);
+        let mut reader = BufReader::with_capacity(BLOCK_BYTES, layout::open(&segment.path).map_err(trouble)?);
         let mut line = Vec::new();
         while at < to {
             line.clear();
@@ -241,7 +273,7 @@ fn read_records(folder: &Path, from: u64, to: u64, mut each: impl FnMut(&[u8])) 
 /// How many records there are up to the end of those in front of `size` in the last `segment`, and the byte at which they end.
 fn find_end(segment: &Segment, size: u64) -> Result<(u64, u64), Trouble> {
     let trouble = |e: io::Error| Trouble::at(&segment.path, &e);
-    let mut file = File::open(&segment.path).map_err(trouble)?;
+    let mut file = layout::open(&segment.path).map_err(trouble)?;
     let (mut records, mut end, mut read) = (segment.first, 0, 0);
     let mut block = vec![0; BLOCK_BYTES];
     while records < size {
@@ -271,7 +303,7 @@ impl Aside {
     /// Copies what is in the file `from` behind `start`.
     fn take(&mut self, from: &Path, start: u64) -> Result<(), Trouble> {
         let trouble = |e: io::Error| Trouble::at(&self.path, &e);
-        let mut source = File::open(from).map_err(|e| Trouble::at(from, &e))?;
+        let mut source = layout::open(from).map_err(|e| Trouble::at(from, &e))?;
         source.seek(SeekFrom::Start(start)).map_err(|e| Trouble::at(from, &e))?;
         let file = match &mut self.file {
             Some(file) => file,

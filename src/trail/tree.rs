@@ -1,7 +1,7 @@
 //! A Merkle tree as it grows: only its right edge is kept, what is to its left lies in full tiles on disk.
 
 use super::hashes::{LEVELS, Node, root_of, root_of_edge};
-use super::layout::{TILE_WIDTH, Tile, edge, level_hashes};
+use super::layout::{self, TILE_WIDTH, Tile, edge, level_hashes};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -86,12 +86,12 @@ impl Edge {
 /// What the system says, with the path; a tile of a wrong length is [`ErrorKind::InvalidData`].
 pub fn hashes(folder: &Path, tile: Tile) -> io::Result<Vec<Node>> {
     let path = folder.join(tile.path());
-    let (bytes, width) = match fs::read(&path) {
+    let (bytes, width) = match layout::read(&path) {
         Err(e) if e.kind() == ErrorKind::NotFound => {
             // What is said to be missing is what was looked for.
             let missing = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
             let wider = wider(folder, tile).ok_or_else(|| missing(e))?;
-            (fs::read(folder.join(wider.path())).map_err(missing)?, wider.width)
+            (layout::read(&folder.join(wider.path())).map_err(missing)?, wider.width)
         }
         read => (read.map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?, tile.width),
     };

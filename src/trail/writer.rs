@@ -39,7 +39,7 @@ pub struct Writer {
     pub(super) settings: Settings,
     pub(super) key: SignerKey,
     /// Locks: the trail's folder, the memory's. Held for as long as this lives.
-    pub(super) _locks: [File; 2],
+    pub(super) locks: [File; 2],
     pub(super) journal: Journal,
     /// What is published.
     pub(super) published: Option<Checkpoint>,
@@ -127,6 +127,8 @@ impl Writer {
         if self.pending.ends.is_empty() {
             return Ok(());
         }
+        let [folder, _] = &self.locks;
+        is_in_place(&self.settings.folder, folder)?;
         let day = now_ms / 86_400_000;
         let last = self.write_records(day)?;
         let signed = match self.pending.signed.take() {
@@ -238,18 +240,30 @@ pub(super) fn open_segment(segment: &Segment) -> Result<File, Trouble> {
     Ok(file)
 }
 
+/// Whether `path` still leads to `file`, which would be written for nobody otherwise.
+fn is_in_place(path: &Path, file: &File) -> Result<(), Trouble> {
+    let trouble = |e: io::Error| Trouble::at(path, &e);
+    let own = file.metadata().map_err(trouble)?;
+    match fs::metadata(path) {
+        Ok(found) if (found.dev(), found.ino()) == (own.dev(), own.ino()) => Ok(()),
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(trouble(e)),
+        _ => {
+            let why = "it was removed, moved or replaced while it was written: put it back, or stop evaltrail and look with \
+                       `evaltrail trail verify`";
+            Err(Trouble::because(path, why))
+        }
+    }
+}
+
 /// Writes `bytes` behind what is published of a segment, over what a failed attempt has left, and syncs them.
 fn write_at(at: &OpenSegment, bytes: &[u8]) -> Result<(), Trouble> {
     let path = &at.segment.path;
     let trouble = |e: io::Error| Trouble::at(path, &e);
     let Some(file) = &at.file else { return Ok(()) };
+    is_in_place(path, file)?;
     let found = file.metadata().map_err(trouble)?;
-    if found.nlink() == 0 {
-        let why = "it was removed while it was written: put it back, or stop evaltrail and look with `trail verify`";
-        return Err(Trouble::because(path, why));
-    }
     if found.len() < at.len {
-        let why = "it was cut while it was written: stop evaltrail and look with `trail verify`";
+        let why = "it was cut while it was written: stop evaltrail and look with `evaltrail trail verify`";
         return Err(Trouble::because(path, why));
     }
     if found.len() > at.len {

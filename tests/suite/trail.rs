@@ -467,3 +467,81 @@ fn a_reload_goes_on_with_the_trail() {
     assert_eq!(live.wait(TIMEOUT).0.code(), Some(0));
     ground.holds(200);
 }
+
+/// What is written into a folder that was moved away would be in neither.
+#[test]
+fn a_trail_that_is_moved_while_it_is_written_holds_the_sink_up() {
+    let ground = Ground::new("checkpoint.every_secs = 0");
+    ground.log(0..5);
+    let mut live = ground.live();
+    assert!(until(TIMEOUT, || ground.size() == 5));
+    fs::rename(ground.path("trail"), ground.path("gone")).unwrap();
+    fs::create_dir(ground.path("trail")).unwrap();
+    ground.log(5..8);
+    live.says("it was removed, moved or replaced while it was written");
+    assert!(snapshot(&ground.path("trail")).is_empty());
+    fs::remove_dir(ground.path("trail")).unwrap();
+    fs::rename(ground.path("gone"), ground.path("trail")).unwrap();
+    assert!(until(TIMEOUT, || ground.size() == 8), "{}", live.stderr());
+    // The folder of the records alone.
+    fs::rename(ground.path("trail/records"), ground.path("records")).unwrap();
+    ground.log(8..9);
+    assert!(until(TIMEOUT, || live.stderr().matches("it was removed, moved or replaced").count() > 1));
+    fs::rename(ground.path("records"), ground.path("trail/records")).unwrap();
+    assert!(until(TIMEOUT, || ground.size() == 9), "{}", live.stderr());
+    live.signal_when_ready("TERM");
+    assert_eq!(live.wait(TIMEOUT).0.code(), Some(0));
+    ground.holds(9);
+}
+
+#[test]
+fn another_folder_for_the_same_key_is_told_from_a_trail_that_was_cut() {
+    let ground = Ground::new("");
+    ground.log(0..5);
+    ground.once().exits(0);
+    ground.change("path = \"trail\"", "path = \"other\"");
+    ground.log(5..6);
+    let live = ground.live();
+    live.says("and one key signs one trail: make another key for this one");
+    live.kill();
+    // Moved as a whole it is the same trail.
+    fs::remove_dir_all(ground.path("other")).unwrap();
+    fs::rename(ground.path("trail"), ground.path("other")).unwrap();
+    ground.once().exits(0);
+    fs::rename(ground.path("other"), ground.path("trail")).unwrap();
+    ground.holds(6);
+}
+
+/// Whoever can put a pipe into the folder must not keep anybody waiting for its writer.
+#[test]
+fn pipes_in_the_place_of_files_keep_nobody_waiting() {
+    let ground = Ground::new("");
+    ground.log(0..300);
+    ground.once().exits(0);
+    let pipe = |name: &str| {
+        let path = ground.path(name);
+        fs::remove_file(&path).unwrap_or_default();
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    };
+    let verify = || {
+        let run = Run::new(&["trail", "verify", "trail", "--key", &ground.verifier]);
+        run.current_dir(ground.dir.path()).run().exits(1)
+    };
+    for name in [
+        "trail/minimum-index",
+        "trail/records/00000000000000000000.jsonl",
+        "trail/tile/0/000",
+        "trail/tile/0/001.p/44",
+        "trail/checkpoint",
+    ] {
+        pipe(name);
+        verify();
+    }
+    let show = Run::new(&["trail", "show", "trail"]).current_dir(ground.dir.path()).run().exits(1);
+    assert!(show.stderr.contains("no regular file"), "{}", show.stderr);
+    pipe("trail.key");
+    ground.log(300..301);
+    let live = ground.live();
+    live.says("trail.key: it is no regular file");
+    live.kill();
+}

@@ -1,6 +1,7 @@
 //! The records of a file as leaves, read in large pieces: no record is ever held whole.
 
 use crate::trail::hashes::{Node, leaf};
+use crate::trail::layout;
 use memchr::memchr;
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -42,7 +43,7 @@ impl Lines {
     ///
     /// What the system says.
     pub fn open(path: &Path) -> io::Result<Lines> {
-        let file = File::open(path)?;
+        let file = layout::open(path)?;
         Ok(Lines { file, buffer: vec![0; READ_BYTES], start: 0, end: 0, offset: 0 })
     }
 

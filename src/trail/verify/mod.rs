@@ -25,7 +25,7 @@ pub use lines::{Lines, RECORD_BYTES_MAX};
 pub(super) use tiles::read as read_tile;
 
 use super::key::VerifierKey;
-use super::layout::{CHECKPOINT, MINIMUM_INDEX, RECORDS, Segment, segments};
+use super::layout::{self, CHECKPOINT, MINIMUM_INDEX, RECORDS, Segment, segments};
 use super::note::{Checkpoint, open_minimum_index};
 use super::proof::{NOTE_BYTES_MAX, SIZE_MAX};
 use fault::Findings;
@@ -122,7 +122,7 @@ fn is_written(folder: &Path) -> bool {
 
 /// A note of the trail; none where there is none.
 fn read_note(folder: &Path, name: &str) -> io::Result<Option<Vec<u8>>> {
-    let file = match File::open(folder.join(name)) {
+    let file = match layout::open(&folder.join(name)) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
         file => file?,
     };
@@ -266,7 +266,7 @@ struct Timed {
 
 /// The time of a record, where it says one.
 fn time_of(segment: &Segment, at: At) -> Option<String> {
-    let mut file = File::open(&segment.path).ok()?;
+    let mut file = layout::open(&segment.path).ok()?;
     file.seek(SeekFrom::Start(at.offset)).ok()?;
     let mut record = Vec::new();
     file.take(at.len.min(TIMED_BYTES_MAX)).read_to_end(&mut record).ok()?;

@@ -2,11 +2,11 @@
 
 use super::fault::{Fault, Findings, Kind};
 use crate::trail::hashes::{Node, WIDTH};
-use crate::trail::layout::CHECKPOINT;
+use crate::trail::layout::{self, CHECKPOINT};
 use crate::trail::layout::{
     MINIMUM_INDEX, NEW_SUFFIX, RECORDS, TILE, TILE_WIDTH, Tile, level_hashes, segment_index,
 };
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use tlog_tiles::HASH_SIZE;
@@ -92,7 +92,7 @@ pub fn read(root: &Path, tile: Tile) -> io::Result<Found> {
 }
 
 fn read_file(path: &Path, width: u64) -> io::Result<Found> {
-    let file = match File::open(path) {
+    let file = match layout::open(path) {
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(Found::Missing);
         }
