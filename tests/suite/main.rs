@@ -79,6 +79,7 @@ mod top;
 mod trail;
 mod trail_crash;
 mod trail_keygen;
+mod trail_refused;
 mod trail_show;
 mod trail_verify;
 mod unwrap;

@@ -7,7 +7,7 @@ use evaltrail::trail::key::VerifierKey;
 use evaltrail::trail::note::Checkpoint;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use tlog_tiles::{HashReader, record_hash, stored_hashes, tree_hash};
@@ -165,7 +165,7 @@ fn root(records: &[Vec<u8>]) -> tlog_tiles::Hash {
 }
 
 /// The files below a folder, with what is in them.
-fn snapshot(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub fn snapshot(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder).into_iter().flatten() {
         let path = entry.unwrap().path();
@@ -348,83 +348,6 @@ fn what_was_signed_before_a_crash_is_published_after_it() {
     assert_eq!(tiles(&snapshot(&ground.path("trail"))), tiles(&after));
 }
 
-/// Whatever is put back to an older state is not signed anew.
-#[test]
-fn a_trail_that_has_lost_what_was_signed_is_not_gone_on_with() {
-    let ground = Ground::new("checkpoint.every_records = 1");
-    ground.log(0..300);
-    ground.once().exits(0);
-    let before = snapshot(&ground.path("trail"));
-    ground.log(300..600);
-    ground.once().exits(0);
-    let whole = snapshot(&ground.path("trail"));
-    let put_back = |files: &BTreeMap<PathBuf, Vec<u8>>| {
-        fs::remove_dir_all(ground.path("trail")).unwrap();
-        for (path, bytes) in files {
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, bytes).unwrap();
-        }
-    };
-    let refuses = |words: &str| {
-        ground.log(600..601);
-        let kept = snapshot(&ground.path("trail"));
-        let mut live = ground.live();
-        live.says(words);
-        live.signal_when_ready("TERM");
-        live.signal_when_ready("TERM");
-        live.wait(TIMEOUT);
-        assert_eq!(snapshot(&ground.path("trail")), kept, "{words}");
-    };
-    put_back(&before);
-    refuses("it was put back to an older state");
-    put_back(&BTreeMap::new());
-    refuses("signed with 600 records, and holds 0");
-    let mut cut = whole.clone();
-    let segment = ground.path("trail/records/00000000000000000000.jsonl");
-    let text = cut.get_mut(&segment).unwrap();
-    text.truncate(text.len() / 2);
-    put_back(&cut);
-    refuses("records were taken away");
-    let mut changed = whole.clone();
-    let (_, tile) = changed.iter_mut().find(|(path, _)| path.ends_with("002.p/88")).unwrap();
-    tile[5] ^= 1;
-    put_back(&changed);
-    refuses("its tiles do not lead to the root that is signed");
-    let mut unsigned = whole.clone();
-    unsigned.get_mut(&ground.path("trail/checkpoint")).unwrap()[20] ^= 1;
-    put_back(&unsigned);
-    refuses("look with `evaltrail trail verify`");
-    put_back(&whole);
-    let outcome = ground.once().exits(0);
-    assert!(!outcome.stderr.contains("WARN"), "{}", outcome.stderr);
-}
-
-#[test]
-fn a_trail_has_one_writer_and_its_own_key() {
-    let ground = Ground::new("");
-    ground.log(0..5);
-    ground.once().exits(0);
-    let lock = File::open(ground.path("trail")).unwrap();
-    lock.lock().unwrap();
-    ground.log(5..6);
-    let live = ground.live();
-    live.says("another evaltrail writes this trail");
-    drop(lock);
-    // It is tried again.
-    assert!(until(TIMEOUT, || ground.size() == 6));
-    live.kill();
-    let other = Run::new(&["trail", "keygen", "example.com/other", "--key-file", "other.key"]);
-    other.current_dir(ground.dir.path()).run().exits(0);
-    ground.change("trail.key", "other.key");
-    let live = ground.live();
-    live.says("it is not signed by this key");
-    live.kill();
-    ground.change("other.key\"", "other.key\"\norigin = \"example.com/audit\"");
-    let live = ground.live();
-    live.says("the key is for the origin example.com/other, and `origin` is example.com/audit");
-    live.kill();
-}
-
 #[test]
 fn segments_follow_each_other_and_retention_says_what_it_removes() {
     let ground = Ground::new("segment.max_bytes = 20000\ncheckpoint.every_records = 1");
@@ -466,82 +389,4 @@ fn a_reload_goes_on_with_the_trail() {
     live.signal("TERM");
     assert_eq!(live.wait(TIMEOUT).0.code(), Some(0));
     ground.holds(200);
-}
-
-/// What is written into a folder that was moved away would be in neither.
-#[test]
-fn a_trail_that_is_moved_while_it_is_written_holds_the_sink_up() {
-    let ground = Ground::new("checkpoint.every_secs = 0");
-    ground.log(0..5);
-    let mut live = ground.live();
-    assert!(until(TIMEOUT, || ground.size() == 5));
-    fs::rename(ground.path("trail"), ground.path("gone")).unwrap();
-    fs::create_dir(ground.path("trail")).unwrap();
-    ground.log(5..8);
-    live.says("it was removed, moved or replaced while it was written");
-    assert!(snapshot(&ground.path("trail")).is_empty());
-    fs::remove_dir(ground.path("trail")).unwrap();
-    fs::rename(ground.path("gone"), ground.path("trail")).unwrap();
-    assert!(until(TIMEOUT, || ground.size() == 8), "{}", live.stderr());
-    // The folder of the records alone.
-    fs::rename(ground.path("trail/records"), ground.path("records")).unwrap();
-    ground.log(8..9);
-    assert!(until(TIMEOUT, || live.stderr().matches("it was removed, moved or replaced").count() > 1));
-    fs::rename(ground.path("records"), ground.path("trail/records")).unwrap();
-    assert!(until(TIMEOUT, || ground.size() == 9), "{}", live.stderr());
-    live.signal_when_ready("TERM");
-    assert_eq!(live.wait(TIMEOUT).0.code(), Some(0));
-    ground.holds(9);
-}
-
-#[test]
-fn another_folder_for_the_same_key_is_told_from_a_trail_that_was_cut() {
-    let ground = Ground::new("");
-    ground.log(0..5);
-    ground.once().exits(0);
-    ground.change("path = \"trail\"", "path = \"other\"");
-    ground.log(5..6);
-    let live = ground.live();
-    live.says("and one key signs one trail: make another key for this one");
-    live.kill();
-    // Moved as a whole it is the same trail.
-    fs::remove_dir_all(ground.path("other")).unwrap();
-    fs::rename(ground.path("trail"), ground.path("other")).unwrap();
-    ground.once().exits(0);
-    fs::rename(ground.path("other"), ground.path("trail")).unwrap();
-    ground.holds(6);
-}
-
-/// Whoever can put a pipe into the folder must not keep anybody waiting for its writer.
-#[test]
-fn pipes_in_the_place_of_files_keep_nobody_waiting() {
-    let ground = Ground::new("");
-    ground.log(0..300);
-    ground.once().exits(0);
-    let pipe = |name: &str| {
-        let path = ground.path(name);
-        fs::remove_file(&path).unwrap_or_default();
-        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
-    };
-    let verify = || {
-        let run = Run::new(&["trail", "verify", "trail", "--key", &ground.verifier]);
-        run.current_dir(ground.dir.path()).run().exits(1)
-    };
-    for name in [
-        "trail/minimum-index",
-        "trail/records/00000000000000000000.jsonl",
-        "trail/tile/0/000",
-        "trail/tile/0/001.p/44",
-        "trail/checkpoint",
-    ] {
-        pipe(name);
-        verify();
-    }
-    let show = Run::new(&["trail", "show", "trail"]).current_dir(ground.dir.path()).run().exits(1);
-    assert!(show.stderr.contains("no regular file"), "{}", show.stderr);
-    pipe("trail.key");
-    ground.log(300..301);
-    let live = ground.live();
-    live.says("trail.key: it is no regular file");
-    live.kill();
 }
