@@ -140,6 +140,9 @@ fn unseen_errors() -> Expect {
         tests_wrong:90:19 wrong type of `inputs.log_fields.time`
         tests_wrong:96:6 the program fails
         tests_wrong:105:42 the variable `NOT_SET` is not set
+        trail:9:10 invalid value of `origin`
+        trail:16:18 invalid value of `encoding.codec`
+        trail:35:23 a ring of components: same → same
         vrl:9:8 unhandled fallible assignment
         vrl:10:8 call to undefined function
         vrl:19:6 unhandled fallible assignment
