@@ -153,8 +153,9 @@ impl Writer {
         self.segment = last;
         self.published = Some(signed);
         self.pending.clear();
-        if is_new_segment {
-            self.retain(now_ms)?;
+        // Everything is published: what can't be removed now is looked at again.
+        if is_new_segment && let Err(Trouble(why)) = self.retain(now_ms) {
+            tracing::warn!("retention has to wait: {why}");
         }
         Ok(())
     }
