@@ -47,15 +47,10 @@
 //! [sinks.evidence]
 //! type = "trail"
 //! inputs = ["project"]
-//! path = "/var/lib/evaltrail/trail"
+//! path = "trail"
 //! origin = "livebook.example.com/audit"
-//! key_file = "/etc/evaltrail/trail.key"
+//! key_file = "trail.key"
 //! retention.days = 400
-//!
-//! [sinks.anchors]
-//! type = "http"
-//! inputs = ["evidence.checkpoints"]
-//! uri = "https://siem.example.com/anchors"
 //! ```
 
 use super::SinkConfig;

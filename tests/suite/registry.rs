@@ -1,6 +1,6 @@
 //! Every component is documented by an example that works.
 
-use crate::harness::{Outcome, Run, root};
+use crate::harness::{Outcome, Run, TempDir, root};
 use crate::receiver::{OK, Receiver};
 use std::collections::BTreeMap;
 use toml::{Table, Value};
@@ -82,11 +82,15 @@ fn every_example_is_valid() {
 
 #[test]
 fn every_example_starts_and_stops() {
+    let dir = TempDir::new();
+    let made = Run::new(&["trail", "keygen", "livebook.example.com/audit"]).current_dir(dir.path());
+    made.run().exits(0);
+    let key = std::fs::read_to_string(dir.path().join("trail.key")).unwrap();
     each(|role, name, config| {
         let receiver = Receiver::start(|_, _| OK);
         let config = &config.replace("https://siem.example.com/ingest", &receiver.uri());
         // The example of `demo_logs` never ends by itself.
-        let mut live = Run::new(&[]).config(config).live();
+        let mut live = Run::new(&[]).config(config).file("trail.key", &key).live();
         live.close_stdin();
         if role == "sources" && name != "stdin" {
             live.signal_when_ready("TERM");
