@@ -41,6 +41,14 @@ impl<'a> Graph<'a> {
         for (me, component) in components.iter().enumerate() {
             let mut own = BTreeMap::new();
             for (nth, input) in component.inputs.iter().enumerate() {
+                let text = &input.text;
+                let mut before = component.inputs.iter().take(nth);
+                if let Some(first) = before.find(|one| !text.opaque && one.text.value == text.value) {
+                    let title = format!("the input `{}` stands twice", text.shown());
+                    let diagnostic = Diagnostic::warning(title).at(input.place.clone(), "counts once");
+                    diagnostics.push(diagnostic.also(first.place.clone(), "first here"));
+                    continue;
+                }
                 match graph.resolve(me, input) {
                     Ok(outputs) => outputs.into_iter().for_each(|output| {
                         own.entry(output).or_insert(nth);

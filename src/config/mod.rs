@@ -15,6 +15,7 @@ mod component;
 mod de;
 mod diagnostic;
 mod environment;
+mod exclusive;
 mod fault;
 mod files;
 mod given;
@@ -44,6 +45,7 @@ pub use schema::schema;
 pub use secret::{is_secret_key, is_slip, is_strategy};
 pub use unit::{Flaw, Shown, Tests};
 
+use crate::delivery::Exclusive;
 use crate::topology::{Node, Plan};
 use api::Api;
 use component::{Component, Options, Reader, Role};
@@ -172,11 +174,15 @@ fn read_all(
             None => is_readable = false,
         }
     }
-    let Collected { components, top, written, secrets, mut diagnostics, .. } = collected;
+    let Collected { components, top, written, secrets, keys, mut diagnostics, .. } = collected;
     let (mut inputs, mut tests) = (Vec::new(), Vec::new());
     // What seems to be missing may stand in a file that can't be read.
     if is_readable {
         inputs = connect(&components, purpose, &mut diagnostics);
+        if !matches!(purpose, Purpose::Test | Purpose::Transforms) {
+            let api = top.api.as_ref().map(|api| Exclusive::Address(api.address.0));
+            exclusive::check(&components, api.zip(keys.get("api").cloned()), &mut diagnostics);
+        }
         tests = unit::read(written, &components, &inputs, &mut diagnostics);
     }
     let is_sound = |all: &[Diagnostic]| !all.iter().any(|one| one.severity == Severity::Error);

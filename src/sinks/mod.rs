@@ -6,7 +6,7 @@ pub mod file;
 pub mod http;
 pub mod trail;
 
-use crate::delivery::Work;
+use crate::delivery::{Exclusive, Work};
 use crate::event::Invalid;
 use std::path::PathBuf;
 
@@ -17,6 +17,11 @@ pub trait SinkConfig: Send + Sync {
 
     /// A path that it writes to, as an event might make it; none where it writes no files.
     fn writes(&self) -> Option<String> {
+        None
+    }
+
+    /// What it needs that no other component can have at the same time.
+    fn claims(&self) -> Option<Exclusive> {
         None
     }
 

@@ -56,7 +56,7 @@
 use super::SinkConfig;
 use crate::codec::{Encoder, Encoding, EncodingCodec};
 use crate::delivery::disk::Trouble;
-use crate::delivery::{BoxFuture, Sink, Work, WriteError, clock};
+use crate::delivery::{BoxFuture, Exclusive, Sink, Work, WriteError, clock};
 use crate::event::json::string::quote_into;
 use crate::event::{Event, Invalid, Origin, Stream};
 use crate::trail::key::{SignerKey, check_origin};
@@ -204,6 +204,10 @@ impl SinkConfig for Trail {
 
     fn writes(&self) -> Option<String> {
         Some(format!("{}/records/00000000000000000000.jsonl", self.path.trim_end_matches('/')))
+    }
+
+    fn claims(&self) -> Option<Exclusive> {
+        Some(Exclusive::Key(self.key_file.clone()))
     }
 
     fn files(&self) -> Vec<PathBuf> {

@@ -7,7 +7,7 @@ pub mod stdin;
 
 pub use crate::delivery::FAULTS;
 
-use crate::delivery::{BoxFuture, Door, SourceContext};
+use crate::delivery::{BoxFuture, Door, Exclusive, SourceContext};
 use crate::event::Invalid;
 use std::future::Future;
 use std::path::PathBuf;
@@ -43,6 +43,11 @@ pub trait SourceConfig: Send + Sync {
     /// Files besides the config that it reads when it starts, and not later: certificates.
     fn files(&self) -> Vec<PathBuf> {
         Vec::new()
+    }
+
+    /// What it needs that no other component can have at the same time.
+    fn claims(&self) -> Option<Exclusive> {
+        None
     }
 
     /// Makes the source. Nothing is opened before the task is first polled.

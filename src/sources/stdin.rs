@@ -26,7 +26,7 @@ use crate::codec::decode::lines;
 use crate::codec::framing::Framer;
 use crate::codec::sieve::Sieve;
 use crate::codec::{Chunk, Decoder, Decoding, RecordBytes, Settings};
-use crate::delivery::{Intake, SourceContext, Wanted};
+use crate::delivery::{Exclusive, Intake, SourceContext, Wanted};
 use crate::event::{Invalid, Stream, fingerprint};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -51,6 +51,10 @@ pub struct Stdin {
 impl SourceConfig for Stdin {
     fn can_be_exchanged(&self) -> Result<(), &'static str> {
         Err("what was read ahead of standard input would be lost")
+    }
+
+    fn claims(&self) -> Option<Exclusive> {
+        Some(Exclusive::StandardInput)
     }
 
     fn build(&self, cx: SourceContext) -> Result<Task, Invalid> {

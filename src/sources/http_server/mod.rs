@@ -64,7 +64,7 @@ mod watch;
 
 use super::{SourceConfig, Task};
 use crate::codec::{Decoding, RecordBytes, Settings};
-use crate::delivery::{BoxFuture, Door, SourceContext};
+use crate::delivery::{BoxFuture, Door, Exclusive, SourceContext};
 use crate::event::Invalid;
 use crate::net::{Address, Auth};
 use schemars::JsonSchema;
@@ -211,6 +211,10 @@ impl SourceConfig for HttpServer {
             let address = self.address.0;
             door.prepare(address).await.map_err(|e| listen::cannot_listen(address, &e))
         })
+    }
+
+    fn claims(&self) -> Option<Exclusive> {
+        Some(Exclusive::Address(self.address.0))
     }
 
     fn files(&self) -> Vec<PathBuf> {
