@@ -54,10 +54,11 @@ impl VerifierKey {
     /// Says what is wrong, for people.
     pub fn read(path: &Path) -> Result<VerifierKey, String> {
         let why = |e: String| format!("{}: {e}", path.display());
-        let mut text = String::new();
+        let mut bytes = Vec::new();
         let file = layout::open(path).map_err(|e| why(e.to_string()))?;
-        file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(|e| why(e.to_string()))?;
-        VerifierKey::parse(&text).map_err(why)
+        file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(|e| why(e.to_string()))?;
+        // What is no text is no key, and is told so.
+        VerifierKey::parse(&String::from_utf8_lossy(&bytes)).map_err(why)
     }
 
     /// The origin of the trail that it is for.
@@ -84,9 +85,10 @@ impl SignerKey {
         let why = |e: io::Error| format!("{}: {e}", path.display());
         let file = layout::open(path).map_err(why)?;
         let mode = file.metadata().map_err(why)?.permissions().mode();
-        let mut text = String::new();
-        file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(why)?;
-        let mut key = SignerKey::parse(text.trim()).map_err(|e| format!("{}: {e}", path.display()))?;
+        let mut bytes = Vec::new();
+        file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(why)?;
+        let mut key = SignerKey::parse(String::from_utf8_lossy(&bytes).trim())
+            .map_err(|e| format!("{}: {e}", path.display()))?;
         key.is_open = mode & 0o077 != 0;
         Ok(key)
     }

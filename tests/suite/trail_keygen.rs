@@ -41,6 +41,28 @@ fn two_keys_are_never_the_same_and_the_machine_is_the_origin() {
 }
 
 #[test]
+fn what_checks_can_be_had_again() {
+    let dir = TempDir::new();
+    let pubkey = |args: &[&str]| Run::new(&["trail", "pubkey"]).arg_all(args).current_dir(dir.path()).run();
+    let printed = keygen(&dir, &[ORIGIN]).run().exits(0).stdout;
+    assert_eq!(pubkey(&[]).exits(0).stdout, printed);
+    std::fs::write(dir.path().join("public"), &printed).unwrap();
+    std::fs::write(dir.path().join("bytes"), b"PRIVATE+KEY+\xff\n").unwrap();
+    let refused = [
+        ("none", "No such file"),
+        ("public", "no key that signs"),
+        ("bytes", "no key that signs"),
+        (".", "no regular file"),
+    ];
+    for (name, why) in refused {
+        let outcome = pubkey(&["--key-file", name]).exits(2);
+        assert!(outcome.stderr.starts_with(&format!("evaltrail: {name}: ")), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains(why), "{}", outcome.stderr);
+        assert_eq!(outcome.stdout, "");
+    }
+}
+
+#[test]
 fn nothing_is_overwritten() {
     let dir = TempDir::new();
     keygen(&dir, &[ORIGIN]).run().exits(0);

@@ -3,6 +3,7 @@
 mod check_proof;
 mod keygen;
 mod prove;
+mod pubkey;
 mod show;
 mod verify;
 
@@ -17,6 +18,8 @@ use std::process::ExitCode;
 pub enum TrailCommand {
     /// Makes a key for a trail: writes what signs into a file, prints what checks
     Keygen(keygen::KeygenArgs),
+    /// Prints what checks, once more, from the file of what signs
+    Pubkey(pubkey::PubkeyArgs),
     /// Shows the records of a trail: who could run what code, and when
     #[command(long_about = show::ABOUT)]
     Show(show::ShowArgs),
@@ -32,6 +35,7 @@ pub enum TrailCommand {
 pub fn run(command: &TrailCommand) -> ExitCode {
     match command {
         TrailCommand::Keygen(args) => keygen::run(args),
+        TrailCommand::Pubkey(args) => pubkey::run(args),
         TrailCommand::Show(args) => show::run(args),
         TrailCommand::Verify(args) => verify::run(args),
         TrailCommand::Prove(args) => prove::run(args),
