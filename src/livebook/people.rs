@@ -6,6 +6,7 @@
 use glob::{MatchOptions, Pattern};
 use serde::Deserialize;
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// Who somebody is does not depend on how it is written.
 const OPTIONS: MatchOptions = MatchOptions {
@@ -17,7 +18,16 @@ const OPTIONS: MatchOptions = MatchOptions {
 /// What helps somebody whose pattern is none.
 pub const GLOB_HELP: &str = "`*` stands for any characters, `?` for one, `[…]` for one of some";
 
-/// Patterns of which one has to fit the whole text; upper and lower case of ASCII letters are the same.
+/// A text whose upper and lower case are the same, as far as the library does not see to that: it knows only ASCII's. By
+/// way of the upper case, since `ς` and `σ` have the same one.
+fn fold(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect())
+}
+
+/// Patterns of which one has to fit the whole text, in upper or lower case.
 #[derive(Clone, Debug)]
 pub struct Globs(Vec<Pattern>);
 
@@ -29,13 +39,14 @@ impl Globs {
     /// The place of the first that is none in the list, and why.
     pub fn read(texts: &[String]) -> Result<Globs, (usize, &'static str)> {
         let numbered = texts.iter().enumerate();
-        let read = |(at, text): (usize, &String)| Pattern::new(text).map_err(|e| (at, e.msg));
+        let read = |(at, text): (usize, &String)| Pattern::new(&fold(text)).map_err(|e| (at, e.msg));
         numbered.map(read).collect::<Result<_, _>>().map(Globs)
     }
 
     /// Whether one of them fits.
     pub fn fit(&self, text: &str) -> bool {
-        self.0.iter().any(|pattern| pattern.matches_with(text, OPTIONS))
+        let text = fold(text);
+        self.0.iter().any(|pattern| pattern.matches_with(&text, OPTIONS))
     }
 }
 
@@ -84,6 +95,12 @@ mod tests {
         for text in ["ann", "hidden", "77", ""] {
             assert!(!user.fits(&globs(text)), "{text}");
         }
+        for (name, text) in
+            [("Žofie Nová", "žofie*"), ("žofie", "ŽOFIE"), ("ΟΔΥΣΣΕΥΣ", "οδυσ*ς"), ("Ärö Ö", "[ä]rÖ ?")]
+        {
+            assert!(User::read(&json!({"name": name})).fits(&globs(text)), "{name}: {text}");
+        }
+        assert!(!User::read(&json!({"name": "Zofie"})).fits(&globs("žofie")));
         assert!(!User::read(&json!("ann")).fits(&globs("*")));
         assert_eq!(Globs::read(&["a".into(), "[".into()]).unwrap_err().0, 1);
     }
