@@ -3,7 +3,7 @@
 //! | option | meaning | default |
 //! |---|---|---|
 //! | `fields.match` | paths of the fields that make two events the same | `["time", "message", "metadata"]` |
-//! | `fields.ignore` | the other way round: all of the record but these | |
+//! | `fields.ignore` | in the place of `fields.match`: all of the record but these | |
 //! | `cache.num_events` | how many events are remembered; the one that was met longest ago is forgotten first | `5000` |
 //!
 //! Two values are the same if they have the same type and read the same; a field that is missing is another thing than

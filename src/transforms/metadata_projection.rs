@@ -2,7 +2,7 @@
 //!
 //! | option | meaning | default |
 //! |---|---|---|
-//! | `keys` | an array of names, or one comma-separated string as in `LIVEBOOK_LOG_METADATA`; origin keys (`%source`, `%file`, `%container`, `%peer`, `%offset`, `%received`, `%id`; behind the port `rejected` of a sink `%reject_reason`, `%reject_status`, `%reject_answer`) are added to the metadata under their name without the sign | `["users", "session_mode", "code", "event"]` |
+//! | `keys` | which metadata are kept, in this order: an array of names, or one comma-separated string as in `LIVEBOOK_LOG_METADATA`; origin keys (`%source`, `%file`, `%container`, `%peer`, `%offset`, `%received`, `%id`; behind the port `rejected` of a sink `%reject_reason`, `%reject_status`, `%reject_answer`) are added to the metadata under their name without the sign | `["users", "session_mode", "code", "event"]` |
 //! | `user_fields` | what is kept of each user, of `id`, `name`, `email`, in this order | all three |
 //! | `rename` | a table of new names for keys | none |
 //! | `message` | whether `message` is kept | `true` |

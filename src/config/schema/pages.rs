@@ -1,6 +1,7 @@
 //! What only a component's page knows of its options.
 //!
-//! The doc comment of a field is for who reads the code; the page tells more to who writes a config. Both are shown.
+//! The doc comment of a field is for who reads the code; the page tells more to who writes a config, so that its words
+//! stand in the place of the comment. Where they do no more than name the values, they go behind it.
 //! Most defaults come out of the code, as values. Where an option that is left out is no value (`None`), the table of
 //! the page says what happens then: by a value, or in words, which go behind the description.
 
@@ -39,16 +40,15 @@ fn add_row(table: &mut Members, steps: &[&str], mut row: Row<'_>) {
     add_row(option, rest, row);
 }
 
-/// Puts the words of the page behind the description, in a paragraph of their own.
+/// Puts the words of the page in the place of the description, or behind it where they only say what the values are.
 fn describe(option: &mut Members, meaning: &str) {
     let own = option.get("description").and_then(Value::as_str).unwrap_or_default();
     let more = manual::sentence(meaning);
-    // Where one says all that the other does, it is enough.
-    let holds = |long: &str, short: &str| long.starts_with(short.trim_end_matches('.'));
     let all = match own {
-        own if holds(own, &more) => return,
-        own if holds(&more, own) => more,
-        own => format!("{own}\n\n{more}"),
+        // The comment says it all, and more.
+        own if own.starts_with(more.trim_end_matches('.')) => return,
+        own if more.starts_with('`') && !own.is_empty() => format!("{own}\n\n{more}"),
+        _ => more,
     };
     option.insert("description".to_owned(), all.into());
 }

@@ -242,8 +242,10 @@ fn rows(id: &str, own: &Value, schema: &Value, examples: &Examples, faults: &mut
         let in_words = words.split("Default: ").nth(1).map(|rest| rest.trim_end_matches('.').to_owned());
         let default = match option.get("default") {
             Some(value) => format!("`{}`", literal(value)),
-            None if needed && path.contains('.') => "needed in its table".to_owned(),
-            None if needed => "needed".to_owned(),
+            None if needed => match path.rsplit_once('.') {
+                Some((table, _)) => format!("needed with `{table}`"),
+                None => "needed".to_owned(),
+            },
             None => in_words.unwrap_or_else(|| "none".to_owned()),
         };
         let words = words.split("Default: ").next().unwrap_or_default().to_owned();
@@ -260,7 +262,8 @@ fn table(rows: &[Row], text: &mut String) {
     }
     text.push_str("| option | type | unit | default | example | meaning |\n|---|---|---|---|---|---|\n");
     for Row { path, kind, default, example, words } in rows {
-        let (unit, default, example) = (unit(path), cell(default), cell(example));
+        let unit = if kind.ends_with("number") { unit(path) } else { "" };
+        let (default, example) = (cell(default), cell(example));
         writeln!(text, "| `{path}` | {} | {unit} | {default} | `{example}` | {} |", cell(kind), cell(words))
             .unwrap();
     }
@@ -310,8 +313,13 @@ fn common(schema: &Value, examples: &Examples, faults: &mut Vec<String>, text: &
     }
     text.push_str("## The whole config\n\n");
     table(&rows(WHOLE, &whole, schema, examples, faults), text);
-    text.push_str("\n## Tests\n\nThe options of `[[tests]]`, which `evaltrail test` runs.\n\n");
-    table(&rows(TESTS, &tests, schema, examples, faults), text);
+    text.push_str(
+        "\n## Tests\n\nThe options of `[[tests]]`, which `evaltrail test` runs. A test with one event has it in `input`, which has the\n\
+         options of one of `inputs`.\n\n",
+    );
+    let mut all = rows(TESTS, &tests, schema, examples, faults);
+    all.retain(|row| !row.path.starts_with("input."));
+    table(&all, text);
 }
 
 #[test]
