@@ -50,6 +50,17 @@ impl Globs {
     }
 }
 
+/// What a pattern of users is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The id, the name or the email.
+    Any,
+    /// The id alone.
+    Id,
+    /// The email alone.
+    Email,
+}
+
 /// What is known of a user, to be compared.
 #[derive(Debug, Default, Deserialize)]
 pub struct User {
@@ -68,10 +79,14 @@ impl User {
         User { id: member("id"), name: member("name"), email: member("email") }
     }
 
-    /// Whether one of the patterns fits the id, the name or the email.
-    pub fn fits(&self, patterns: &Globs) -> bool {
-        let members = [&self.id, &self.name, &self.email].into_iter().flatten();
-        let mut texts = members.filter_map(|member| match member {
+    /// Whether one of the patterns fits what is compared.
+    pub fn fits(&self, patterns: &Globs, by: By) -> bool {
+        let members = match by {
+            By::Any => [&self.id, &self.name, &self.email],
+            By::Id => [&self.id, &None, &None],
+            By::Email => [&self.email, &None, &None],
+        };
+        let mut texts = members.into_iter().flatten().filter_map(|member| match member {
             Value::String(text) => Some(text.clone()),
             Value::Number(number) => Some(number.to_string()),
             _ => None,
@@ -90,18 +105,24 @@ mod tests {
         let globs = |text: &str| Globs::read(&[text.to_owned()]).unwrap();
         let user = User::read(&json!({"id": 7, "name": "Ann Lee", "email": "Ann@B.example", "x": "hidden"}));
         for text in ["7", "ann*", "*@b.EXAMPLE", "?nn lee"] {
-            assert!(user.fits(&globs(text)), "{text}");
+            assert!(user.fits(&globs(text), By::Any), "{text}");
         }
         for text in ["ann", "hidden", "77", ""] {
-            assert!(!user.fits(&globs(text)), "{text}");
+            assert!(!user.fits(&globs(text), By::Any), "{text}");
         }
         for (name, text) in
             [("Žofie Nová", "žofie*"), ("žofie", "ŽOFIE"), ("ΟΔΥΣΣΕΥΣ", "οδυσ*ς"), ("Ärö Ö", "[ä]rÖ ?")]
         {
-            assert!(User::read(&json!({"name": name})).fits(&globs(text)), "{name}: {text}");
+            assert!(User::read(&json!({"name": name})).fits(&globs(text), By::Any), "{name}: {text}");
         }
-        assert!(!User::read(&json!({"name": "Zofie"})).fits(&globs("žofie")));
-        assert!(!User::read(&json!("ann")).fits(&globs("*")));
+        for (text, by) in [("7", By::Id), ("ann@*", By::Email)] {
+            assert!(user.fits(&globs(text), by), "{text}");
+        }
+        for (text, by) in [("ann@*", By::Id), ("7", By::Email), ("ann lee", By::Id), ("ann lee", By::Email)] {
+            assert!(!user.fits(&globs(text), by), "{text}");
+        }
+        assert!(!User::read(&json!({"name": "Zofie"})).fits(&globs("žofie"), By::Any));
+        assert!(!User::read(&json!("ann")).fits(&globs("*"), By::Any));
         assert_eq!(Globs::read(&["a".into(), "[".into()]).unwrap_err().0, 1);
     }
 }

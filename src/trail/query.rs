@@ -8,7 +8,7 @@ use super::records::{Order, Page, Records, Unreadable};
 use crate::codec::livebook_form;
 use crate::event::json::Json;
 use crate::event::{Event, Origin, Place};
-use crate::livebook::people::{Globs, User};
+use crate::livebook::people::{By, Globs, User};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -243,7 +243,7 @@ impl Users {
             return *known;
         }
         let users: Vec<Value> = serde_json::from_slice(list).unwrap_or_default();
-        let fits = users.iter().any(|user| User::read(user).fits(&self.globs));
+        let fits = users.iter().any(|user| User::read(user).fits(&self.globs, By::Any));
         if self.known.len() < LISTS_MAX && list.len() <= LIST_BYTES_MAX {
             self.known.insert(list.into(), fits);
         }

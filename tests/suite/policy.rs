@@ -46,6 +46,23 @@ fn rules_decide_and_their_hits_are_told() {
 }
 
 #[test]
+fn nobody_is_recorded_less_for_the_name_that_they_chose() {
+    let log = [
+        by(1, "default", &["robot-1"], "1 + 1"),
+        by(2, "default", &["robot-1"], "2 + 2").replace("robot-1@x.example", "eve@x.example"),
+        by(3, "default", &["eve"], "3 + 3").replace("\"name\":\"eve\"", "\"name\":\"robot-1@x.example\""),
+    ];
+    let rules = "[[transforms.policy.rules]]\nname = \"robots\"\nuser_emails = [\"robot-*@x.example\"]\nlevel = \"none\"\n";
+    let outcome = through(&chain("", rules, "keys = [\"code\"]"), log.concat());
+    let events = outcome.events();
+    let codes: Vec<_> = events.iter().map(|event| event["metadata"]["code"].as_str()).collect();
+    assert_eq!(codes, [Some("2 + 2"), Some("3 + 3")]);
+    let explained =
+        Run::new(&["explain"]).config(&chain("", rules, "")).stdin(log.concat()).run().exits(0).stdout;
+    assert!(explained.contains("not by `robots` (user_emails)"), "{explained}");
+}
+
+#[test]
 fn the_key_of_digests_may_stand_in_a_file() {
     let config = |key: &str| chain("", &format!("default_level = \"metadata\"\n{key}"), "keys = [\"code\"]");
     let log = by(1, "default", &["ann"], "1 + 1");

@@ -15,7 +15,8 @@ use validator::{Validator, each};
 /// Cases that are not even TOML.
 const NO_TOML: [&str; 2] = ["not_toml", "same_id_twice"];
 /// Cases in which nothing is wrong that a schema could see: what is wrong is between components.
-const ACCEPTED: [&str; 6] = ["cycle", "exclusive", "nothing_to_run", "tests_no_way", "unknown_input", "written"];
+const ACCEPTED: [&str; 6] =
+    ["cycle", "exclusive", "nothing_to_run", "tests_no_way", "unknown_input", "written"];
 
 #[track_caller]
 fn schema() -> Validator {

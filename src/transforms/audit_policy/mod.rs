@@ -20,6 +20,7 @@
 //! |---|---|
 //! | `rules.session_modes` | the mode is one of these: `default`, `app` |
 //! | `rules.users` | those who were connected fit one of these patterns (`*`, `?`, `[…]`) by id, name or email, in upper or lower case. Each of them may be the one who pressed the key, so for `level = "code"` one who fits is enough; for `metadata` and `none` all have to, and the log has to have lost none |
+//! | `rules.user_ids`, `rules.user_emails` | likewise by their ids, or their emails, alone |
 //! | `rules.app_permanent` | the app is a deployed one (`true`), or is not, or nothing is known of it (`false`) |
 //! | `rules.events` | `metadata.event` fits one of these patterns. Only a rule with this condition decides about events that are no evaluation |
 //! | `rules.when` | a condition in VRL is true, as in `when = 'contains(string!(.metadata.code), "Repo.delete")'` |
@@ -27,7 +28,9 @@
 //! A `when` that fails (`!` on a member that is not there) is neither true nor false: of its rule and of what is decided
 //! without it, that counts which keeps more. It is counted as a program that failed.
 //!
-//! **A name is what users call themselves:** rules that keep less should go by ids and emails that somebody vouches for.
+//! **A name is what users call themselves**, unless Livebook has it from an identity provider. `rules.users` fits names too,
+//! so that whoever chooses the right one is recorded less: a rule that keeps less should go by `rules.user_emails` or
+//! `rules.user_ids`.
 //!
 //! `metadata` puts the digest wherever else the code stands too: in `message`, and in the place of every member that
 //! holds it. What is dropped is counted as `policy` (by a rule or by Livebook's policy) and `other_event`.
@@ -45,7 +48,7 @@
 //!
 //! [[transforms.policy.rules]]
 //! name = "robots"
-//! users = ["robot-[0-9]*"]
+//! user_emails = ["robot-[0-9]*@ops.example.com"]
 //! session_modes = ["app"]
 //! level = "metadata"
 //! ```

@@ -5,7 +5,7 @@ use crate::event::json::Json;
 use crate::event::{Event, Invalid, Place};
 use crate::language::{ConditionOption, Holds};
 use crate::livebook::EVALUATE;
-use crate::livebook::people::{GLOB_HELP, Globs, User};
+use crate::livebook::people::{By, GLOB_HELP, Globs, User};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -45,6 +45,14 @@ pub struct Rule {
     #[serde(default)]
     #[schemars(length(min = 1))]
     pub users: Option<Vec<String>>,
+    /// Likewise by their ids alone.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub user_ids: Option<Vec<String>>,
+    /// Likewise by their emails alone.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub user_emails: Option<Vec<String>>,
     /// The app is a deployed one, or is not.
     #[serde(default)]
     pub app_permanent: Option<bool>,
@@ -71,7 +79,8 @@ pub struct Condition {
     pub level: Level,
     is_for_others: bool,
     modes: Option<Vec<Mode>>,
-    users: Option<Globs>,
+    /// Conditions about those who were connected, by their names.
+    users: Vec<(&'static str, Globs, By)>,
     app_permanent: Option<bool>,
     events: Option<Globs>,
     when: Option<crate::language::Condition>,
@@ -111,13 +120,27 @@ pub fn compile(rules: &[Rule]) -> Result<Vec<Condition>, Invalid> {
             level: rule.level,
             is_for_others: rule.is_for_others(),
             modes: rule.session_modes.clone(),
-            users: patterns(rule.users.as_deref(), &key("users"))?,
+            users: users(rule, &key)?,
             app_permanent: rule.app_permanent,
             events: patterns(rule.events.as_deref(), &key("events"))?,
             when: rule.when.as_ref().map(|when| when.build(&key("when"))).transpose()?,
         });
     }
     Ok(compiled)
+}
+
+/// The conditions of a rule about those who were connected.
+fn users(rule: &Rule, key: &dyn Fn(&str) -> String) -> Result<Vec<(&'static str, Globs, By)>, Invalid> {
+    let all = [
+        ("users", &rule.users, By::Any),
+        ("user_ids", &rule.user_ids, By::Id),
+        ("user_emails", &rule.user_emails, By::Email),
+    ];
+    let read = all.into_iter().map(|(name, texts, by)| {
+        let globs = patterns(texts.as_deref(), &key(name))?;
+        Ok(globs.map(|globs| (name, globs, by)))
+    });
+    read.filter_map(Result::transpose).collect()
 }
 
 fn patterns(texts: Option<&[String]>, key: &str) -> Result<Option<Globs>, Invalid> {
@@ -176,8 +199,8 @@ impl Condition {
             return Answer::No("events");
         }
         // The dearest questions come last.
-        if !self.users_fit(event) {
-            return Answer::No("users");
+        if let Some(condition) = self.users_against(event) {
+            return Answer::No(condition);
         }
         match self.when.as_mut().map(|when| when.holds(event)) {
             None | Some(Holds::Yes) => Answer::Yes,
@@ -189,27 +212,35 @@ impl Condition {
     /// The names of its conditions.
     pub fn conditions(&self) -> Vec<&'static str> {
         let Condition { modes, users, app_permanent, events, when, .. } = self;
-        let all = [
+        let first = [
             ("session_modes", modes.is_some()),
             ("app_permanent", app_permanent.is_some()),
             ("events", events.is_some()),
-            ("users", users.is_some()),
-            ("when", when.is_some()),
         ];
-        all.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name).collect()
+        let first = first.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name);
+        first.chain(users.iter().map(|(name, ..)| *name)).chain(when.is_some().then_some("when")).collect()
     }
 
-    /// Whether those who were connected fit. Each of them may be the one who pressed the key: a rule that keeps all asks
-    /// for one who fits, a rule that keeps less for nobody who does not.
-    fn users_fit(&self, event: &Event) -> bool {
-        let Some(patterns) = &self.users else { return true };
+    /// The condition that those who were connected don't fit, if there is one. Each of them may be the one who pressed the
+    /// key: a rule that keeps all asks for one who fits, a rule that keeps less for nobody who does not.
+    fn users_against(&self, event: &Event) -> Option<&'static str> {
+        let (last, ..) = self.users.last()?;
         let users = event.get(Place::Metadata, "users");
         let users = users.and_then(|users| serde_json::from_slice::<Vec<User>>(users.text()).ok());
         let users = users.unwrap_or_default();
-        if self.level == Level::Code {
-            return users.iter().any(|user| user.fits(patterns));
+        let keeps_all = self.level == Level::Code;
+        if !keeps_all && (event.has(Place::Metadata, "users_incomplete") || users.is_empty()) {
+            return Some(last);
         }
-        let is_whole = !event.has(Place::Metadata, "users_incomplete");
-        is_whole && !users.is_empty() && users.iter().all(|user| user.fits(patterns))
+        for (name, patterns, by) in &self.users {
+            let mut fits = users.iter().map(|user| user.fits(patterns, *by));
+            let is_fine = if keeps_all { fits.any(|fits| fits) } else { fits.all(|fits| fits) };
+            if !is_fine {
+                return Some(name);
+            }
+        }
+        // The one who fits is the same for all of them.
+        let fits_all = |user: &User| self.users.iter().all(|(_, patterns, by)| user.fits(patterns, *by));
+        if keeps_all && !users.iter().any(fits_all) { Some(last) } else { None }
     }
 }

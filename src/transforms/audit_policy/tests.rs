@@ -98,6 +98,13 @@ fn a_rule_decides_where_all_its_conditions_hold() {
         ("users = [\"ann\"]", "default", ANN, ",\"users_incomplete\":true", "no rule"),
         ("users = [\"ann\"]\nsession_modes = [\"app\"]", "default", ANN, "", "no rule"),
         ("users = [\"ann\"]\nsession_modes = [\"app\"]", "app", ANN, "", "dropped"),
+        ("user_ids = [\"robot-*\"]", "default", ROBOT, "", "dropped"),
+        ("user_ids = [\"ann\"]", "default", ANN, "", "no rule"),
+        ("user_emails = [\"*@ops.example.com\"]", "default", ANN, "", "dropped"),
+        ("user_emails = [\"ann\"]", "default", ANN, "", "no rule"),
+        ("user_emails = [\"*\"]", "default", both.as_str(), "", "no rule"),
+        ("user_emails = [\"*\"]\nuser_ids = [\"1\"]\nusers = [\"ann\"]", "default", ANN, "", "dropped"),
+        ("user_emails = [\"*\"]\nuser_ids = [\"2\"]", "default", ANN, "", "no rule"),
         ("when = '.metadata.code == \"1\"'", "app", ANN, "", "dropped"),
         ("when = '.metadata.code == \"2\"'", "app", ANN, "", "no rule"),
         ("when = { type = \"vrl\", source = 'exists(.metadata.users)' }", "app", ANN, "", "dropped"),
@@ -141,6 +148,10 @@ fn one_user_who_fits_is_enough_to_keep_all_and_never_to_keep_less() {
     for (level, decision) in [("code", "kept"), ("metadata", "no rule"), ("none", "no rule")] {
         assert_eq!(decided(&format!("level = \"{level}\"\nusers = [\"robot-*\"]"), &event), decision);
     }
+    // It has to be the same one.
+    let both = evaluation("default", &format!("{ANN},{BOB}"), "");
+    assert_eq!(decided("level = \"code\"\nuser_ids = [\"2\"]\nuser_emails = [\"ann@*\"]", &both), "no rule");
+    assert_eq!(decided("level = \"code\"\nuser_ids = [\"1\"]\nuser_emails = [\"ann@*\"]", &both), "kept");
     let alone = evaluation("default", ROBOT, "");
     for (level, decision) in [("code", "kept"), ("metadata", "digest"), ("none", "dropped")] {
         assert_eq!(decided(&format!("level = \"{level}\"\nusers = [\"robot-*\"]"), &alone), decision);
