@@ -26,7 +26,7 @@
 //!
 //! **What is written stays.** A batch is written, synced, and only then acknowledged; under load a batch grows to
 //! thousands of events. What could not be written whole, because the disk is full or fails, is taken back, waits, and
-//! is tried again for ever, each time with a warning. A file that somebody moves or removes is made anew, one that
+//! is tried again for ever; the log says when that begins, once a minute, and when it works again. A file that somebody moves or removes is made anew, one that
 //! somebody cuts is continued at its new end. A file is locked: a second evaltrail that is to write it waits and says
 //! so. When a file is opened, a line without its end, as a crash leaves it, is cut; it was never acknowledged. (Of a
 //! record of several lines, in `text` and `pretty`, the lines that are whole stay.) A longer one than 64 MiB is not
