@@ -93,11 +93,11 @@ impl Switch {
         let is_refused = json!({"const": refused});
         let has_refused =
             json!({"type": "object", "required": ["enabled"], "properties": {"enabled": is_refused}});
-        let description = format!("It may be written, as `{}`.", !refused);
+        let description = format!("Always `{0}`: it may be written, as `{0}`, for Vector's sake.", !refused);
         json_schema!({
             "type": ["boolean", "object"],
             "not": {"anyOf": [is_refused, has_refused]},
-            "properties": {"enabled": {"type": "boolean", "description": description}},
+            "properties": {"enabled": {"type": "boolean", "description": description, "default": !refused}},
             "additionalProperties": false,
         })
     }

@@ -46,7 +46,7 @@ pub use secret::{is_secret_key, is_slip, is_strategy};
 pub use unit::{Flaw, Shown, Tests};
 
 use crate::delivery::Exclusive;
-use crate::topology::{Node, Plan};
+use crate::topology::{DATA_DIR, Node, Plan};
 use api::Api;
 use component::{Component, Options, Reader, Role};
 use fault::Fault;
@@ -202,7 +202,8 @@ fn read_all(
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Top {
-    /// The folder of checkpoints, buffers on disk and dead letters.
+    /// The folder of checkpoints, buffers on disk, dead letters, and what is remembered of trails; made where it is missing.
+    #[schemars(extend("default" = DATA_DIR))]
     data_dir: Option<PathBuf>,
     /// How long a shutdown may take, in seconds.
     #[schemars(extend("default" = SHUTDOWN_TIMEOUT_SECS_DEFAULT))]

@@ -6,7 +6,7 @@
 //! | `path` | the folder of the trail; it has one writer | needed |
 //! | `key_file` | what signs it, made by `evaltrail trail keygen` | needed |
 //! | `origin` | the trail's name for the whole world; it has to be that of the key | the key's |
-//! | `encoding.codec` | `json`: one object per line | `json` |
+//! | `encoding.codec` | `json`, and no other: one object per line | `json` |
 //! | `encoding.schema` | whose names an event is written with: `livebook`, `ecs`, `ocsf`, `otel`; the book (`docs/schemas.md`) has a table for each | `livebook` |
 //! | `encoding.only_fields`, `encoding.except_fields` | the members of Livebook's event that are written, or not, by path, whatever the schema | all |
 //! | `segment.max_bytes` | a file of records that would get longer is followed by another; from 1024 | `67108864` |

@@ -18,7 +18,7 @@ mod wire;
 pub use drawing::{Drawing, draw};
 pub use explain::explaining;
 pub use near::{nearest, slips};
-pub use plan::{Node, OutputId, Plan, QUEUE_KIB_MAX, TapPolicy};
+pub use plan::{DATA_DIR, Node, OutputId, Plan, QUEUE_KIB_MAX, TapPolicy};
 pub use reload::Changes;
 pub use replay::{ReplayError, Replayed, replay};
 pub use run::{Doors, Outcome, Pipeline, Reload, Reloaded};

@@ -97,7 +97,7 @@ pub enum TapPolicy {
 }
 
 /// Where checkpoints are kept unless `data_dir` says otherwise.
-const DATA_DIR: &str = "/var/lib/evaltrail";
+pub const DATA_DIR: &str = "/var/lib/evaltrail";
 
 impl Plan {
     /// Where checkpoints, buffers and dead letters are kept.

@@ -71,10 +71,16 @@ fn each(check: impl Fn(&str, &str, &str)) {
     }
 }
 
+/// What the examples take from the environment.
+fn with_variables(run: Run) -> Run {
+    run.env("AUDIT_DIGEST_KEY", "0123456789abcdef").env("SIEM_TOKEN", "a-token")
+}
+
 #[test]
 fn every_example_is_valid() {
     each(|_, name, config| {
-        let Outcome { code, stderr, .. } = Run::new(&["validate", "--deny-warnings"]).config(config).run();
+        let run = with_variables(Run::new(&["validate", "--deny-warnings"]));
+        let Outcome { code, stderr, .. } = run.config(config).run();
         assert_eq!((code, stderr.as_str()), (Some(0), ""), "{name}: {config}");
         assert!(config.contains(&format!("type = \"{name}\"")), "{name}: {config}");
     });
@@ -90,7 +96,7 @@ fn every_example_starts_and_stops() {
         let receiver = Receiver::start(|_, _| OK);
         let config = &config.replace("https://siem.example.com/ingest", &receiver.uri());
         // The example of `demo_logs` never ends by itself.
-        let mut live = Run::new(&[]).config(config).file("trail.key", &key).live();
+        let mut live = with_variables(Run::new(&[])).config(config).file("trail.key", &key).live();
         live.close_stdin();
         if role == "sources" && name != "stdin" {
             live.signal_when_ready("TERM");

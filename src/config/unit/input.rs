@@ -28,7 +28,7 @@ pub(super) struct Input {
     /// The transform that gets it: one id, or a list of them.
     #[schemars(extend("minItems" = 1))]
     pub insert_at: Ids,
-    /// How the event is written.
+    /// How the event is written: `raw` (as `value`), `log` (as `log_fields`) or `vrl` (as `source`).
     #[serde(default, rename = "type")]
     #[schemars(extend("default" = Kind::default().name()))]
     kind: Kind,

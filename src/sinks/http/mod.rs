@@ -45,7 +45,7 @@
 //! type = "http"
 //! inputs = ["project"]
 //! uri = "https://siem.example.com/ingest"
-//! auth = { strategy = "bearer", token = "${SIEM_TOKEN:-changeme}" }
+//! auth = { strategy = "bearer", token = "${SIEM_TOKEN:?name the token that the server wants}" }
 //! compression = "gzip"
 //! framing.method = "newline_delimited"
 //! ```

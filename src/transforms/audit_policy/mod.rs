@@ -39,7 +39,7 @@
 //! [transforms.policy]
 //! type = "audit_policy"
 //! inputs = ["parse"]
-//! digest_key = "${AUDIT_DIGEST_KEY:-only-for-trying-things-out}"
+//! digest_key = "${AUDIT_DIGEST_KEY:?openssl rand -hex 32 makes one}"
 //!
 //! [[transforms.policy.rules]]
 //! name = "administrators"

@@ -14,8 +14,12 @@ const HEAD: &str = "# Reference\n\n\
     Every component and option, as this version of the program knows them. This page is generated from `evaltrail list`,\n\
     `evaltrail describe` and `evaltrail schema`; the program shows the same, for its own version.\n\n";
 
-/// An option that no config of a test can show, since it names a file that has to be there.
-const KEY_FILE: (&str, &str) = ("digest_key_file", "\"/etc/evaltrail/digest.key\"");
+/// Options that name files which have to be there: a test has them in its own folder, a user would not.
+const FILES: [(&str, &str); 3] = [
+    ("digest_key_file", "\"/etc/evaltrail/digest.key\""),
+    ("rules_file", "\"/etc/evaltrail/gitleaks.toml\""),
+    ("file", "\"/etc/evaltrail/team.vrl\""),
+];
 
 /// What the examples of options are kept under that belong to no component.
 const WHOLE: &str = "config";
@@ -93,11 +97,45 @@ fn kind(option: &Value, definitions: &Map<String, Value>) -> String {
     }
 }
 
+/// Which numbers an option takes, where not all of its type.
+fn range(option: &Value, definitions: &Map<String, Value>) -> String {
+    if let Some(name) = option["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
+        return range(&definitions[name], definitions);
+    }
+    // What every number of its type fulfils is not worth a word.
+    let most = option.get("maximum").filter(|bound| bound.as_f64() != Some(u32::MAX.into())).map(literal);
+    let least = option.get("minimum").and_then(Value::as_f64).unwrap_or_default();
+    let is_above = option.get("exclusiveMinimum").is_some() || least > 0.0 && least < 0.001;
+    match (is_above, literal(&least.into()), most) {
+        (true, _, Some(most)) => format!(", more than 0, {most} at most"),
+        (true, _, None) => ", more than 0".to_owned(),
+        (false, least, Some(most)) => format!(", {least} to {most}"),
+        (false, least, None) if least != "0" => format!(", from {least}"),
+        _ => String::new(),
+    }
+}
+
+/// What there is without a table, as its description ends.
+fn absent(table: &Value) -> Option<&str> {
+    table["description"].as_str()?.split("Default: ").nth(1).map(|rest| rest.trim_end_matches('.'))
+}
+
+/// An option of a table: its path, its schema, and where it is needed, what that depends on.
+type Found<'a> = (String, &'a Value, Option<String>);
+
 /// All options of a table by their paths.
-fn options<'a>(table: &'a Value, before: &str, found: &mut Vec<(String, &'a Value, bool)>) {
+fn options<'a>(table: &'a Value, before: &str, found: &mut Vec<Found<'a>>) {
     let needed: Vec<&str> =
         table["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let Some(all) = table["properties"].as_object() else { return };
+    let needs = |name: &str| {
+        let is_needed = needed.contains(&name);
+        is_needed.then(|| match (before.trim_end_matches('.'), absent(table)) {
+            ("", _) => "needed".to_owned(),
+            (table, Some(absent)) => format!("needed with `{table}`; without it: {absent}"),
+            (table, None) => format!("needed with `{table}`"),
+        })
+    };
     for (name, option) in all.iter().filter(|(_, option)| option.is_object()) {
         let path = format!("{before}{name}");
         let inner = [option, &option["items"]].into_iter().find(|one| one.get("properties").is_some());
@@ -106,11 +144,11 @@ fn options<'a>(table: &'a Value, before: &str, found: &mut Vec<(String, &'a Valu
         match inner {
             Some(inner) if !is_condition => {
                 if option["type"] == "array" {
-                    found.push((path.clone(), option, needed.contains(&name.as_str())));
+                    found.push((path.clone(), option, needs(name)));
                 }
                 options(inner, &format!("{path}."), found);
             }
-            _ => found.push((path, option, needed.contains(&name.as_str()))),
+            _ => found.push((path, option, needs(name))),
         }
     }
 }
@@ -212,7 +250,7 @@ fn rows(id: &str, own: &Value, schema: &Value, examples: &Examples, faults: &mut
     let definitions = schema["$defs"].as_object().unwrap();
     let mut found = Vec::new();
     options(own, "", &mut found);
-    let row = |(path, option, needed): (String, &Value, bool)| {
+    let row = |(path, option, needed): Found<'_>| {
         let words = option["description"].as_str().unwrap_or_default();
         let kind = kind(option, definitions);
         // One of a few words; of `true` and `false`, an option may refuse either.
@@ -224,7 +262,8 @@ fn rows(id: &str, own: &Value, schema: &Value, examples: &Examples, faults: &mut
             None => path.replacen("inputs.", "input.", 1),
         };
         let example = example.or_else(|| examples.get(&(id.to_owned(), twin)).cloned());
-        let example = example.or_else(|| (path == KEY_FILE.0).then(|| KEY_FILE.1.to_owned()));
+        let named = FILES.iter().find(|(name, _)| *name == path).map(|(_, example)| (*example).to_owned());
+        let example = named.or(example);
         let example = example
             .or_else(|| option.get("default").map(literal))
             .or_else(|| Some(format!("\"{}\"", first()?)));
@@ -242,13 +281,10 @@ fn rows(id: &str, own: &Value, schema: &Value, examples: &Examples, faults: &mut
         let in_words = words.split("Default: ").nth(1).map(|rest| rest.trim_end_matches('.').to_owned());
         let default = match option.get("default") {
             Some(value) => format!("`{}`", literal(value)),
-            None if needed => match path.rsplit_once('.') {
-                Some((table, _)) => format!("needed with `{table}`"),
-                None => "needed".to_owned(),
-            },
-            None => in_words.unwrap_or_else(|| "none".to_owned()),
+            None => needed.or(in_words).unwrap_or_else(|| "none".to_owned()),
         };
         let words = words.split("Default: ").next().unwrap_or_default().to_owned();
+        let kind = kind + &range(option, definitions);
         Row { path, kind, default, example: example.unwrap_or_default(), words }
     };
     found.into_iter().map(row).collect()
@@ -262,7 +298,7 @@ fn table(rows: &[Row], text: &mut String) {
     }
     text.push_str("| option | type | unit | default | example | meaning |\n|---|---|---|---|---|---|\n");
     for Row { path, kind, default, example, words } in rows {
-        let unit = if kind.ends_with("number") { unit(path) } else { "" };
+        let unit = if kind.contains("number") { unit(path) } else { "" };
         let (default, example) = (cell(default), cell(example));
         writeln!(text, "| `{path}` | {} | {unit} | {default} | `{example}` | {} |", cell(kind), cell(words))
             .unwrap();
