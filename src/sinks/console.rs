@@ -3,7 +3,7 @@
 //! | option | meaning | default |
 //! |---|---|---|
 //! | `target` | `stdout` or `stderr` | `stdout` |
-//! | `encoding.codec` | `json`: one object per line; `text`: the message alone; `pretty`: time, users, mode, and the code as written, coloured on a terminal | `json` |
+//! | `encoding.codec` | `json`: one object per line; `text`: the message alone; `logfmt`: `key=value` on a line, by path (`metadata.users.0.name=Tove`); `pretty`: time, users, mode, and the code as written, coloured on a terminal | `json` |
 //! | `encoding.schema` | whose names an event is written with, in `json`: `livebook`, `ecs` (Elastic Common Schema), `ocsf` (Script Activity), `otel` (OTLP/JSON); the book (`docs/schemas.md`) has a table for each | `livebook` |
 //! | `encoding.only_fields` | the members that are written, by path: `message`, `metadata.code` | all |
 //! | `encoding.except_fields` | members that are not written | none |

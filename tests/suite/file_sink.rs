@@ -129,6 +129,7 @@ fn codecs_are_those_of_the_console_without_colour() {
     let record = "{\"message\":\"a\\nb\",\"time\":\"2026-12-01T00:00:00.000Z\",\"metadata\":{\"x\":1}}\n";
     for (options, expected) in [
         ("encoding.codec = \"text\"", "a\nb\n"),
+        ("encoding.codec = \"logfmt\"", "message=\"a\\nb\" time=2026-12-01T00:00:00.000Z metadata.x=1\n"),
         ("encoding.codec = \"pretty\"", "2026-12-01 00:00:00.000Z  a\n    b\n"),
         ("encoding.except_fields = [\"time\", \"message\"]", "{\"metadata\":{\"x\":1}}\n"),
     ] {

@@ -96,6 +96,7 @@ fn bodies_have_the_form_that_was_asked_for() {
         ),
         ("compression = \"zstd\"", "application/json", "[{\"message\":\"a\"},{\"message\":\"b\"}]"),
         ("encoding.codec = \"text\"", "text/plain; charset=utf-8", "a\nb\n"),
+        ("encoding.codec = \"logfmt\"", "text/plain; charset=utf-8", "message=a\nmessage=b\n"),
         (
             "headers = { Content-Type = \"application/cloudevents-batch+json\" }",
             "application/cloudevents-batch+json",

@@ -185,6 +185,16 @@ fn the_console_writes_chosen_members_as_json_text_or_for_people() {
         "{\"metadata\":{\"code\":\"IO.puts(1)\\n:ok\"}}\n"
     );
     assert!(!with("encoding.except_fields = [\"metadata.code\"]").contains("IO.puts"));
+    let logfmt = with("encoding.codec = \"logfmt\"");
+    assert!(logfmt.starts_with("message=\"Evaluating code\" time="), "{logfmt}");
+    assert!(
+        logfmt.contains(" metadata.code=\"IO.puts(1)\\n:ok\"") && logfmt.lines().count() == 1,
+        "{logfmt}"
+    );
+    // The function of VRL reads it back.
+    let program = ".fields = parse_logfmt!(.message)";
+    let read = Run::new(&["vrl", "--codec", "text", program]).stdin(logfmt).run().exits(0).events();
+    assert_eq!(read[0]["fields"]["metadata.users.0.name"], "Ada");
     let pretty = with("encoding.codec = \"pretty\"");
     for part in ["IO.puts(1)\n", ":ok", "Ada", "default", "17:48"] {
         assert!(pretty.contains(part), "{part}: {pretty}");

@@ -1,5 +1,6 @@
 //! Events to bytes.
 
+mod logfmt;
 mod pretty;
 mod schema;
 
@@ -21,6 +22,8 @@ pub enum EncodingCodec {
     Json,
     /// The `message` alone.
     Text,
+    /// `key=value` on a line, members of members by their paths.
+    Logfmt,
     /// For people: time, users, mode, and the code as written.
     Pretty,
 }
@@ -30,7 +33,7 @@ pub enum EncodingCodec {
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend(
     // What other standards name is written as JSON.
-    "if" = {"required": ["codec"], "properties": {"codec": {"enum": [EncodingCodec::Text, EncodingCodec::Pretty]}}},
+    "if" = {"required": ["codec"], "properties": {"codec": {"enum": [EncodingCodec::Text, EncodingCodec::Logfmt, EncodingCodec::Pretty]}}},
     "then" = {"properties": {"schema": {"not": {"enum": [Schema::Ecs, Schema::Ocsf, Schema::Otel]}}}},
 ))]
 pub struct Encoding {
@@ -128,6 +131,7 @@ impl Encoder {
     fn write(&self, event: &Event, kind: Kind, out: &mut Vec<u8>) {
         match self.codec {
             EncodingCodec::Json => self.schema.write(event, kind, out),
+            EncodingCodec::Logfmt => logfmt::write(event, out),
             EncodingCodec::Pretty => pretty::write(event, self.colour, out),
             EncodingCodec::Text => {
                 if let Some(message) = event.get(Place::Top, "message") {
@@ -210,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_schema_needs_the_codec_json() {
-        for codec in [EncodingCodec::Text, EncodingCodec::Pretty] {
+        for codec in [EncodingCodec::Text, EncodingCodec::Logfmt, EncodingCodec::Pretty] {
             let options = Encoding { codec, schema: Schema::Ocsf, ..Encoding::default() };
             assert_eq!(Encoder::new(&options, false).unwrap_err().key, "encoding.schema");
             let options = Encoding { codec, ..Encoding::default() };

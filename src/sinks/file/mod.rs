@@ -3,7 +3,7 @@
 //! | option | meaning | default |
 //! |---|---|---|
 //! | `path` | the file; parts such as `%Y-%m-%d` and `{{ metadata.session_mode }}` depend on the event | needed |
-//! | `encoding.codec` | `json`: one object per line; `text`: the message alone; `pretty`: for people, without colour | `json` |
+//! | `encoding.codec` | `json`: one object per line; `text`: the message alone; `logfmt`: `key=value` on a line, by path; `pretty`: for people, without colour | `json` |
 //! | `encoding.schema` | whose names an event is written with, in `json`: `livebook`, `ecs`, `ocsf`, `otel`; the book (`docs/schemas.md`) has a table for each | `livebook` |
 //! | `encoding.only_fields`, `encoding.except_fields` | the members of Livebook's event that are written, or not, by path, whatever the schema | all |
 //! | `rotation.max_bytes` | a file that would get longer is rotated first; from 1024 | none |

@@ -53,7 +53,7 @@ impl Form {
     /// What these options ask for.
     pub fn new(framing: Option<Framing>, encoding: &Encoding, compression: Compression) -> Form {
         let joined = match (encoding.codec, framing, encoding.schema) {
-            (EncodingCodec::Text | EncodingCodec::Pretty, _, _) => Joined::Text,
+            (EncodingCodec::Text | EncodingCodec::Logfmt | EncodingCodec::Pretty, _, _) => Joined::Text,
             (EncodingCodec::Json, Some(_), _) => Joined::Lines,
             (EncodingCodec::Json, None, Schema::Otel) => Joined::Otlp,
             (EncodingCodec::Json, None, _) => Joined::Array,

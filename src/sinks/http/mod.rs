@@ -5,7 +5,7 @@
 //! | `uri` | where to, beginning with `http://` or `https://` | needed |
 //! | `method` | `post`, `put` or `patch` | `post` |
 //! | `framing.method` | `newline_delimited`: one event per line; without it, JSON is sent as an array, text as lines, and `otel` as one export request of OTLP/HTTP | by the encoding |
-//! | `encoding.codec` | `json`, `text` (the message alone) or `pretty` | `json` |
+//! | `encoding.codec` | `json`, `text` (the message alone), `logfmt` or `pretty` | `json` |
 //! | `encoding.schema` | whose names an event is written with: `livebook`, `ecs`, `ocsf`, `otel` | `livebook` |
 //! | `encoding.only_fields`, `encoding.except_fields` | the members of Livebook's event that are written, or not, by path | all |
 //! | `compression` | `none`, `gzip` or `zstd` | `none` |
