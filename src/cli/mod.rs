@@ -24,8 +24,10 @@ mod vrl;
 
 use args::{Cli, Command, Preset};
 use clap::Parser;
+use clap::error::ErrorKind;
 use std::ffi::OsString;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// The pipeline that runs where no config is given.
@@ -55,12 +57,16 @@ pub fn on_deep_stack(work: impl FnOnce() -> ExitCode + Send + Clone) -> ExitCode
 /// Runs the program and says how it ended: 0 when all is well, 1 when something was rejected or lost, 2 when nothing
 /// was started.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(e) => {
             let code = if e.use_stderr() { EXIT_REFUSED } else { 0 };
             // Help into a pipe whose reader is gone: nobody is left to tell.
             e.print().unwrap_or_default();
+            if matches!(e.kind(), ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument) {
+                complain(&file_hint(&args));
+            }
             return code.into();
         }
     };
@@ -86,6 +92,15 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// How a file is given, where one is given as it can't be.
+fn file_hint(args: &[OsString]) -> String {
+    let mut paths = args.iter().skip(1).map(Path::new).filter(|path| path.is_file());
+    paths.next().map_or_else(String::new, |path| match path.extension() {
+        Some(extension) if extension == "toml" => format!("\n  a config is given by `-c {}`\n", path.display()),
+        _ => format!("\n  a log is read from standard input: `evaltrail < {}`\n", path.display()),
+    })
+}
+
 /// The config of a preset.
 fn preset(preset: Preset) -> &'static str {
     match preset {
@@ -103,7 +118,7 @@ fn print(text: &str) -> ExitCode {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(e) if e.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(e) => {
             complain(&format!("evaltrail: can't write to standard output: {e}\n"));
             EXIT_FAILED.into()

@@ -67,6 +67,7 @@ fn each_config_that_comes_with_it_is_tested() {
     assert!(seen >= 7);
     let embedded = Run::new(&["test"]).run().exits(0);
     assert!(embedded.stdout.contains("test what a deployed app evaluates is not recorded ... passed"));
+    assert!(embedded.stderr.contains("these are the tests of the embedded pipeline"), "{}", embedded.stderr);
 }
 
 #[test]

@@ -213,3 +213,17 @@ fn a_secret_in_the_wrong_place_or_form_is_not_told() {
     assert!(!outcome.stderr.contains("SEKRET"), "{}", outcome.stderr);
     assert!(outcome.stderr.contains("invalid value of `address`"), "{}", outcome.stderr);
 }
+
+#[test]
+fn a_file_that_is_given_as_it_can_not_be_is_told_how() {
+    for (args, hint) in [
+        (&["livebook.log"][..], "a log is read from standard input: `evaltrail < livebook.log`"),
+        (&["validate", "evaltrail.toml"], "a config is given by `-c evaltrail.toml`"),
+        (&["graph", "evaltrail.toml"], "a config is given by `-c evaltrail.toml`"),
+    ] {
+        let run = Run::new(args).file("livebook.log", "").file("evaltrail.toml", "").run().exits(2);
+        assert!(run.stderr.contains(hint), "{args:?}: {}", run.stderr);
+    }
+    let none = Run::new(&["validat"]).run().exits(2);
+    assert!(!none.stderr.contains("is given by") && !none.stderr.contains("is read from"), "{}", none.stderr);
+}

@@ -22,6 +22,9 @@ pub fn run(args: &TestArgs) -> ExitCode {
     let read = read(&args.config, |files| config::tests(files, &BUILTIN, environment));
     let Some((mut tests, files)) = read else { return EXIT_REFUSED.into() };
     show(&tests.warnings, &files);
+    if args.config.config.is_empty() {
+        complain("evaltrail: without -c, these are the tests of the embedded pipeline\n");
+    }
     let names: Vec<String> = tests.names().into_iter().map(str::to_owned).collect();
     let is_meant = |name: &str| args.name.as_ref().is_none_or(|part| name.contains(part));
     let chosen: Vec<(usize, &String)> = names.iter().enumerate().filter(|(_, name)| is_meant(name)).collect();
