@@ -96,7 +96,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn file_hint(args: &[OsString]) -> String {
     let mut paths = args.iter().skip(1).map(Path::new).filter(|path| path.is_file());
     paths.next().map_or_else(String::new, |path| match path.extension() {
-        Some(extension) if extension == "toml" => format!("\n  a config is given by `-c {}`\n", path.display()),
+        Some(extension) if extension == "toml" => {
+            format!("\n  a config is given by `-c {}`\n", path.display())
+        }
         _ => format!("\n  a log is read from standard input: `evaltrail < {}`\n", path.display()),
     })
 }
