@@ -163,13 +163,11 @@ fn origin_keys_say_where_a_record_was_read() {
     assert!(metadata["received"].as_str().unwrap().ends_with('Z'));
     let id = metadata["id"].as_str().unwrap();
     assert_ne!(id, events[1]["metadata"]["id"]);
-    assert_eq!(
+    assert_ne!(
         id,
-        through(&chain("", "", keys), log.clone()).events()[0]["metadata"]["id"],
-        "the same when read again"
+        through(&chain("", "", keys), log).events()[0]["metadata"]["id"],
+        "another run, another stream"
     );
-    let other = other_json(9) + &log[other_json(1).len()..];
-    assert_ne!(id, through(&chain("", "", keys), other).events()[0]["metadata"]["id"], "another stream");
 }
 
 #[test]
