@@ -99,6 +99,8 @@ fn errors(case: &str) -> BTreeSet<(usize, usize, String)> {
 fn unseen_errors() -> Expect {
     expect![[r#"
         bad_reference:7:12 a reference inside a reference
+        encoding_paths:9:61 invalid value of `encoding.only_fields[1]`
+        encoding_paths:14:73 invalid value of `encoding.except_fields[2]`
         file_sink:13:8 invalid value of `path`
         file_sink:18:8 invalid value of `path`
         file_sink:23:8 invalid value of `path`
