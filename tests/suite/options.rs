@@ -205,6 +205,10 @@ fn the_console_writes_chosen_members_as_json_text_or_for_people() {
     for part in ["IO.puts(1)\n", ":ok", "Ada", "default", "17:48"] {
         assert!(pretty.contains(part), "{part}: {pretty}");
     }
+    let unsure =
+        through(&(chain("", "", "") + "encoding.codec = \"pretty\"\n"), structured_json(1, "<<0>>")).stdout;
+    let said = "(the log has lost a part of it, or does not say which of two sources it is)";
+    assert!(unsure.contains("<<0>>\n") && unsure.contains(said), "{unsure}");
     assert!(!pretty.contains('\u{1b}'), "no colours where no terminal is: {pretty}");
 }
 

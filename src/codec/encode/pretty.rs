@@ -113,7 +113,7 @@ fn evaluation(event: &Event, page: &mut Page<'_>) {
         page.indented(&message);
     }
     if event.has(Place::Metadata, "code_incomplete") {
-        page.remark(YELLOW, "(the log has lost the rest)");
+        page.remark(YELLOW, "(the log has lost a part of it, or does not say which of two sources it is)");
     }
 }
 
