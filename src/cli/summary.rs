@@ -7,6 +7,7 @@
 use super::log::{counts, is_json, tell_held_back};
 use crate::delivery::Totals;
 use crate::topology::{Node, Outcome, Plan};
+use crate::transforms::audit_policy::NO_RECORD;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -105,8 +106,25 @@ pub fn tell(outcome: &Outcome, time: Duration) {
         let events = totals.events_buffered;
         tracing::info!(sink = id, events, "{events} events stay in the buffer on disk for the next start");
     }
+    for (id, totals) in outcome.totals.iter().filter(|(_, totals)| totals.events_out == 0) {
+        tell_of_prefixes(id, totals);
+    }
     for failure in &outcome.failures {
         tracing::error!("{failure}");
+    }
+}
+
+/// Says why a policy has seen lines of evaluations and no evaluation.
+fn tell_of_prefixes(transform: &str, totals: &Totals) {
+    let seen = |reason: &str| totals.dropped.get(reason).copied().unwrap_or_default();
+    let lines = seen(NO_RECORD);
+    if lines > 0 && seen("policy") == 0 {
+        tracing::warn!(
+            transform,
+            lines,
+            "lines that mention evaluations are no records: something stands in front of them, as the name of a \
+             container does; see docs/docker-and-kubernetes.md"
+        );
     }
 }
 

@@ -18,6 +18,10 @@ use std::collections::HashSet;
 
 /// Shorter values are no secrets, and would be found in every message.
 const SECRET_BYTES_MIN: usize = 4;
+/// The number of an item that stands in no file; below those of holes.
+const NOWHERE: usize = usize::MAX / 2;
+/// Longer strings are not said again as a list.
+const LISTED_CHARS_MAX: usize = 60;
 
 /// Whose options are read.
 #[derive(Clone, Copy)]
@@ -50,7 +54,12 @@ pub(super) fn read<T>(
                 // What is not known is taken out silently: the rest may still make a value.
                 if reading.is_news(&fault) {
                     is_sound = false;
-                    diagnostics.push(describe(&fault, table, owner));
+                    let mut diagnostic = describe(&fault, table, owner);
+                    if diagnostic.help.is_none() {
+                        diagnostic = diagnostic
+                            .help(reading.as_list(&fault, &make).map(|list| format!("write `{list}`")));
+                    }
+                    diagnostics.push(diagnostic);
                     diagnostics.extend(fault.others().iter().map(|other| describe(other, table, owner)));
                 }
                 if !reading.step_over(&fault) {
@@ -89,6 +98,26 @@ impl Reading {
             }
             _ => !at.opaque && !self.hurt.contains(&at.number),
         }
+    }
+
+    /// How the string at fault reads as a list of one, where that is what is wanted.
+    fn as_list<T>(&self, fault: &Fault, make: impl Fn(&Item) -> Result<T, Fault>) -> Option<String> {
+        let (Kind::Type { expected, .. }, Some(at)) = (fault.kind(), fault.at()) else { return None };
+        if !expected.contains("array") {
+            return None;
+        }
+        let mut table = self.table.clone();
+        let item = table.find_mut(at.number)?;
+        let Value::Text(text) = &item.value else { return None };
+        let shown = (!is_private(&text.value, &fault.path())
+            && text.value.chars().count() <= LISTED_CHARS_MAX)
+            .then(|| format!("[{:?}]", text.written));
+        let list = Item { number: NOWHERE, span: item.span.clone(), value: Value::Array(vec![item.clone()]) };
+        *item = list;
+        // Whatever else is wrong in the table, nothing may be at the list.
+        let left = make(&table).err().and_then(|left| left.at().map(|left| left.number));
+        let fits = left != Some(at.number) && left != Some(NOWHERE);
+        fits.then(|| shown.unwrap_or_else(|| "[\"…\"]".to_owned()))
     }
 
     /// Changes the table so that the next reading gets past `fault`; false where it can't.

@@ -6,7 +6,7 @@
 use super::suggest::{nearest, slips};
 
 /// Options whose names sound like those of secrets.
-const HARMLESS: [&str; 4] = ["keys", "key_file", "digest_key_file", "header_read_timeout_secs"];
+const HARMLESS: [&str; 5] = ["keys", "key_field", "key_file", "digest_key_file", "header_read_timeout_secs"];
 /// What the name of a secret has in it.
 const PARTS: [&str; 13] = [
     "auth", "header", "tok", "tkn", "pass", "pasw", "pwd", "secret", "cred", "sign", "key", "bearer",
@@ -102,6 +102,7 @@ mod tests {
         for key in [
             "keys",
             "kyes",
+            "key_field",
             "key_file",
             "crt_file",
             "only_fields",

@@ -64,6 +64,11 @@ impl Template {
         Ok(Template(parts))
     }
 
+    /// Whether its text is the same for every event.
+    pub fn is_constant(&self) -> bool {
+        self.0.iter().all(|part| matches!(part, Part::Text(_)))
+    }
+
     /// The text for one event; none where a field is missing.
     pub fn render(&self, tree: &Tree<'_>) -> Option<String> {
         let mut text = String::new();

@@ -10,12 +10,20 @@ pub use crate::delivery::FAULTS;
 use crate::delivery::{BoxFuture, Door, Exclusive, SourceContext};
 use crate::event::Invalid;
 use std::future::Future;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
 use std::pin::Pin;
 
 /// A running source: ends when its input does, or soon after [`SourceContext::shutdown`] says so. An error is a
 /// failure of the component as a whole.
 pub type Task = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+/// A number that no other stream has but for a rare chance, of this run or another: the fingerprint of what can't be
+/// found again after a restart, so that no two runs give one `%id` to two records.
+fn number_of_this_run() -> u64 {
+    // The keys of a hasher are the randomness that the standard library has.
+    RandomState::new().build_hasher().finish()
+}
 
 /// The options of a source, as written in a config.
 pub trait SourceConfig: Send + Sync {

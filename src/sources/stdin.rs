@@ -12,6 +12,8 @@
 //! itself; parts whose rest does not come within five seconds are a fault (`incomplete_record`). The name of the
 //! container or unit is `%container`; what else stands in a wrapper is dropped.
 //!
+//! A stream that is read again is another one: its records have other `%id`s, so what is fed twice comes twice.
+//!
 //! What can't be decoded leaves by the port `faults`, as `{reason, detail, raw | raw_base64, truncated}`. Where nobody
 //! consumes that port, faults are counted and logged with their offset in bytes.
 //!
@@ -21,20 +23,17 @@
 //! decoding.timezone = "Europe/Berlin"
 //! ```
 
-use super::{SourceConfig, Task};
-use crate::codec::decode::lines;
+use super::{SourceConfig, Task, number_of_this_run};
 use crate::codec::framing::Framer;
 use crate::codec::sieve::Sieve;
 use crate::codec::{Chunk, Decoder, Decoding, RecordBytes, Settings};
 use crate::delivery::{Exclusive, Intake, SourceContext, Wanted};
-use crate::event::{Invalid, Stream, fingerprint};
+use crate::event::{Invalid, Stream};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::io::{ErrorKind, Read};
 use tokio::sync::mpsc;
 
-/// Bytes of the first line that tell the stream from others, at most.
-const HEAD_BYTES: usize = 1024;
 /// Reads that may be ahead of the decoder.
 const READS_AHEAD: usize = 2;
 
@@ -67,7 +66,8 @@ impl SourceConfig for Stdin {
 
 async fn run(cx: SourceContext, settings: Settings) -> Result<(), String> {
     let SourceContext { id, out, wanted, mut shutdown, meter, .. } = cx;
-    let stream = Stream { source: id, ..Stream::default() };
+    // Two runs read two streams, however alike they begin: where records stand in them says nothing of the other.
+    let stream = Stream { source: id, fingerprint: number_of_this_run(), ..Stream::default() };
     let mut intake = Intake::new(Decoder::new(settings), wanted.clone(), stream, out, meter);
     let (sender, mut chunks) = mpsc::channel(READS_AHEAD);
     // A read of standard input can't be called off, so it has a thread that nobody waits for.
@@ -82,13 +82,13 @@ async fn run(cx: SourceContext, settings: Settings) -> Result<(), String> {
             biased;
             () = shutdown.wait() => {
                 chunks.close();
-                while let Some(Ok(piece)) = chunks.recv().await {
-                    take(&mut intake, piece).await;
+                while let Some(Ok(chunk)) = chunks.recv().await {
+                    intake.take(chunk).await;
                 }
                 break;
             }
             chunk = chunks.recv() => match chunk {
-                Some(Ok(piece)) => take(&mut intake, piece).await,
+                Some(Ok(chunk)) => intake.take(chunk).await,
                 Some(Err(why)) => {
                     intake.complete().await;
                     return Err(why);
@@ -102,35 +102,11 @@ async fn run(cx: SourceContext, settings: Settings) -> Result<(), String> {
     Ok(())
 }
 
-async fn take(intake: &mut Intake, piece: Piece) {
-    match piece {
-        Piece::Begins(fingerprint) => intake.fingerprinted(fingerprint),
-        Piece::Chunk(chunk) => intake.take(chunk).await,
-    }
-}
-
-/// What is read of the stream.
-enum Piece {
-    /// What it begins with.
-    Begins(u64),
-    Chunk(Chunk),
-}
-
-/// The fingerprint of a stream, by its first line: two runs read two streams, whose records must not have the same ids
-/// because they stand at the same offsets.
-fn fingerprint_of(first: &Chunk) -> u64 {
-    let (Chunk::Lines { bytes, .. } | Chunk::Sifted { bytes, .. } | Chunk::TooLong { head: bytes, .. }) =
-        first;
-    let line = lines(bytes).next().unwrap_or_default();
-    fingerprint(&[line.get(..HEAD_BYTES).unwrap_or(line)])
-}
-
 /// Reads to the end, or until nobody takes what is read.
-fn read_all(mut settings: Settings, wanted: &Wanted, chunks: &mpsc::Sender<Result<Piece, String>>) {
+fn read_all(mut settings: Settings, wanted: &Wanted, chunks: &mpsc::Sender<Result<Chunk, String>>) {
     let mut input = std::io::stdin().lock();
     let mut framer = Framer::new(settings.max_record_bytes);
     let mut sieve = Sieve::new(&settings);
-    let mut has_begun = false;
     loop {
         let room = framer.room();
         let room_len = room.len();
@@ -145,12 +121,6 @@ fn read_all(mut settings: Settings, wanted: &Wanted, chunks: &mpsc::Sender<Resul
         let whole: Vec<Chunk> =
             if read == 0 { framer.finish().into_iter().collect() } else { framer.filled(read) };
         let mut ready: Vec<Chunk> = Vec::new();
-        if let Some(first) = whole.first().filter(|_| !has_begun) {
-            has_begun = true;
-            if chunks.blocking_send(Ok(Piece::Begins(fingerprint_of(first)))).is_err() {
-                return;
-            }
-        }
         let (demand, check_all) = wanted.now();
         settings.want(demand, check_all);
         sieve.want(&settings);
@@ -165,7 +135,7 @@ fn read_all(mut settings: Settings, wanted: &Wanted, chunks: &mpsc::Sender<Resul
             ready.extend(sieve.flush());
         }
         for chunk in ready {
-            if chunks.blocking_send(Ok(Piece::Chunk(chunk))).is_err() {
+            if chunks.blocking_send(Ok(chunk)).is_err() {
                 return;
             }
         }

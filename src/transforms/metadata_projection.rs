@@ -2,14 +2,14 @@
 //!
 //! | option | meaning | default |
 //! |---|---|---|
-//! | `keys` | which metadata are kept, in this order: an array of names, or one comma-separated string as in `LIVEBOOK_LOG_METADATA`; origin keys (`%source`, `%file`, `%container`, `%peer`, `%offset`, `%received`, `%id`; behind the port `rejected` of a sink `%reject_reason`, `%reject_status`, `%reject_answer`) are added to the metadata under their name without the sign | `["users", "session_mode", "code", "event"]` |
-//! | `user_fields` | what is kept of each user, of `id`, `name`, `email`, in this order | all three |
+//! | `keys` | which metadata are kept, in this order, each once: an array of names, or one comma-separated string as in `LIVEBOOK_LOG_METADATA`; origin keys (`%source`, `%file`, `%container`, `%peer`, `%offset`, `%received`, `%id`; behind the port `rejected` of a sink `%reject_reason`, `%reject_status`, `%reject_answer`) are added to the metadata under their name without the sign | `["users", "session_mode", "code", "event"]` |
+//! | `user_fields` | what is kept of each user, of `id`, `name`, `email`, in this order, and nothing else | all three |
 //! | `rename` | a table of new names for keys | none |
 //! | `message` | whether `message` is kept | `true` |
 //!
 //! A key brings its companions: `code` brings `code_base64`, `code_incomplete`, `code_sha256`, `code_bytes`; `users`
-//! brings `users_incomplete`. The members of the record come in the order `message`, `time`, `metadata`, `severity`,
-//! then others.
+//! brings `users_incomplete`. One that is named itself as well stands where the first of the two says. The members of
+//! the record come in the order `message`, `time`, `metadata`, `severity`, then others.
 //!
 //! ```toml
 //! [transforms.project]
@@ -20,15 +20,19 @@
 //! rename = { "session_mode" = "mode" }
 //! ```
 
+mod users;
+
+pub use users::UserField;
+
 use super::{Ports, Transform, TransformConfig};
-use crate::event::json::Json;
 use crate::event::json::string::quote_into;
 use crate::event::{Batch, Demand, Event, Invalid, Names, Place};
 use chrono::{DateTime, SecondsFormat};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use std::collections::BTreeMap;
+use users::{ALL_FIELDS, Narrow};
 
 /// The options; see the [module](self).
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -46,29 +50,7 @@ pub struct MetadataProjection {
     pub message: bool,
 }
 
-/// A member of a user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum UserField {
-    /// What the identity provider calls them.
-    Id,
-    /// What they call themselves.
-    Name,
-    /// Their address.
-    Email,
-}
-
-impl UserField {
-    fn names(self) -> [&'static str; 2] {
-        match self {
-            UserField::Id => ["id", "id_base64"],
-            UserField::Name => ["name", "name_base64"],
-            UserField::Email => ["email", "email_base64"],
-        }
-    }
-}
-
-const ALL_FIELDS: [UserField; 3] = [UserField::Id, UserField::Name, UserField::Email];
+/// What a key may be besides a name in the metadata.
 const ORIGIN_KEYS: [&str; 10] = [
     "%source",
     "%file",
@@ -128,19 +110,9 @@ fn names_schema(_: &mut SchemaGenerator) -> Schema {
 
 impl TransformConfig for MetadataProjection {
     fn build(&self) -> Result<Box<dyn Transform>, Invalid> {
-        let strange = |key: &String| key.starts_with('%') && !ORIGIN_KEYS.contains(&key.as_str());
-        if let Some((index, key)) = self.keys.iter().enumerate().find(|(_, key)| strange(key)) {
-            let help = format!("the origin keys are {}", ORIGIN_KEYS.join(", "));
-            return Err(
-                Invalid::new(&format!("keys[{index}]"), format!("`{key}` is no origin key")).help(help)
-            );
-        }
-        let mut selected = Vec::new();
-        for key in &self.keys {
-            let name = key.strip_prefix('%').unwrap_or(key);
-            selected.push(name.to_owned());
-            selected.extend(companions(name).iter().map(|&name| name.to_owned()));
-        }
+        self.check_keys()?;
+        let narrow = Narrow::new(&self.user_fields)?;
+        let selected = self.selected();
         for (at, (from, to)) in self.rename.iter().enumerate() {
             let taken = selected.contains(to) || self.rename.values().take(at).any(|other| other == to);
             if to.is_empty() || (taken && from != to) {
@@ -149,8 +121,20 @@ impl TransformConfig for MetadataProjection {
                 return Err(Invalid::new("rename", message).help(help));
             }
         }
-        let narrows = ALL_FIELDS.iter().any(|field| !self.user_fields.contains(field));
-        Ok(Box::new(Projector { options: self.clone(), selected: selected.into_iter().collect(), narrows }))
+        Ok(Box::new(Projector { options: self.clone(), selected: selected.into_iter().collect(), narrow }))
+    }
+
+    fn warnings(&self) -> Vec<Invalid> {
+        let selected = self.selected();
+        let idle = self.rename.keys().filter(|from| !selected.contains(from));
+        let warning = |from: &String| {
+            let help = match from.strip_prefix('%') {
+                Some(name) => format!("an origin key is added as `{name}`: rename that"),
+                None => "put it among the `keys`, or leave it out here".to_owned(),
+            };
+            Invalid::new("rename", format!("`{from}` is not kept, so it can't be renamed")).help(help)
+        };
+        idle.map(warning).collect()
     }
 
     fn passes_code(&self) -> bool {
@@ -160,6 +144,59 @@ impl TransformConfig for MetadataProjection {
     fn demand(&self, downstream: Demand) -> Demand {
         downstream
     }
+}
+
+impl MetadataProjection {
+    /// Refuses keys that mean nothing, and those that would make a second member of one name.
+    fn check_keys(&self) -> Result<(), Invalid> {
+        for (index, key) in self.keys.iter().enumerate() {
+            let refused = |message: String, help: String| {
+                Err(Invalid::new(&format!("keys[{index}]"), message).help(help))
+            };
+            if key.starts_with('%') && !ORIGIN_KEYS.contains(&key.as_str()) {
+                let help = format!("the origin keys are {}", ORIGIN_KEYS.join(", "));
+                return refused(format!("`{key}` is no origin key"), help);
+            }
+            let path = key.strip_prefix('.').unwrap_or(key);
+            if let Some(name) = path.strip_prefix("metadata.") {
+                return refused(
+                    format!("`{key}` is no name of a member of the metadata"),
+                    format!("`keys` are names inside `metadata`: write `{name}`"),
+                );
+            }
+            let mut before = self.keys.iter().take(index);
+            if let Some(other) = before.find(|other| name_of(other) == name_of(key)) {
+                let (message, help) = match other == key {
+                    true => (format!("`{key}` stands twice"), "leave one of the two out"),
+                    false => (
+                        format!("`{other}` and `{key}` would be two members of one name"),
+                        "keep one of them, or rename the other by a `remap` in front",
+                    ),
+                };
+                return refused(message, help.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// The names of all that is kept, companions included, each once.
+    fn selected(&self) -> Vec<String> {
+        let mut selected: Vec<String> = Vec::new();
+        for key in &self.keys {
+            let name = name_of(key);
+            for name in [name].iter().chain(companions(name)) {
+                if !selected.iter().any(|other| other == name) {
+                    selected.push((*name).to_owned());
+                }
+            }
+        }
+        selected
+    }
+}
+
+/// The name that a key has in the metadata.
+fn name_of(key: &str) -> &str {
+    key.strip_prefix('%').unwrap_or(key)
 }
 
 fn companions(key: &str) -> &'static [&'static str] {
@@ -174,8 +211,7 @@ struct Projector {
     options: MetadataProjection,
     /// The keys with their companions.
     selected: Names,
-    /// Whether any member of a user is left out.
-    narrows: bool,
+    narrow: Narrow,
 }
 
 impl Transform for Projector {
@@ -192,9 +228,7 @@ impl Projector {
             add_origin(event, key);
         }
         event.select(Place::Metadata, &self.selected);
-        if self.narrows {
-            self.narrow_users(event);
-        }
+        self.narrow.apply(event);
         for (from, to) in &self.options.rename {
             event.rename(Place::Metadata, from, to);
         }
@@ -202,32 +236,6 @@ impl Projector {
             event.remove(Place::Top, "message");
         }
         event.bring_forward(Place::Top, &["message", "time", "metadata", "severity"]);
-    }
-
-    fn narrow_users(&self, event: &mut Event) {
-        let Some(users) =
-            event.get(Place::Metadata, "users").filter(|users| users.is_array()).map(Json::to_value)
-        else {
-            return;
-        };
-        event.set(Place::Metadata, "users", |out| {
-            out.push(b'[');
-            for (at, user) in users.as_array().into_iter().flatten().enumerate() {
-                out.extend_from_slice(if at == 0 { b"{" } else { b",{" });
-                let mut first = true;
-                for name in self.options.user_fields.iter().flat_map(|field| field.names()) {
-                    if let Some(value) = user.get(name) {
-                        out.extend_from_slice(if first { b"\"" } else { b",\"" });
-                        out.extend_from_slice(name.as_bytes());
-                        out.extend_from_slice(b"\":");
-                        out.extend_from_slice(value.to_string().as_bytes());
-                        first = false;
-                    }
-                }
-                out.push(b'}');
-            }
-            out.push(b']');
-        });
     }
 }
 
@@ -254,7 +262,7 @@ fn add_origin(event: &mut Event, key: &str) {
         "%reject_status" => refusal.and_then(|refusal| refusal.status).map(u64::from),
         _ => None,
     };
-    let name = key.trim_start_matches('%');
+    let name = name_of(key);
     if event.is_percent_written() {
         // A program has the last word, also on what is no more.
         event.set_from_percent(Place::Metadata, name);
@@ -303,6 +311,55 @@ mod tests {
         let options = "keys = \"users\"\nuser_fields = [\"email\", \"id\"]\nmessage = false\nrename = { users = \"who\" }";
         let expected = r#"{"time":"t","metadata":{"who":[{"email":"e","id":"1"}]},"severity":"info","x":1}"#;
         assert_eq!(project(options, RECORD), expected);
+    }
+
+    #[test]
+    fn users_hold_what_is_chosen_and_nothing_else() {
+        let kept = |options: &str, users: &str| {
+            let record = format!("{{\"metadata\":{{\"users\":{users}}}}}");
+            let shown = project(&format!("keys = \"users\"\n{options}"), &record);
+            let users =
+                shown.strip_prefix("{\"metadata\":{\"users\":").and_then(|rest| rest.strip_suffix("}}"));
+            users.unwrap().to_owned()
+        };
+        for same in [
+            r#"[{"id":"1","name":"A","email":"e"},{"id":"2"},{}]"#,
+            r#"[]"#,
+            r#"[{ "id" : 1.00 , "name_base64":"//8=" }]"#,
+            r#""[%{id: 1}]""#,
+        ] {
+            assert_eq!(kept("", same), same);
+        }
+        for (users, chosen) in [
+            (r#"[{"email":"e","payload":{"id":"x"},"id":"1"}]"#, r#"[{"id":"1","email":"e"}]"#),
+            (
+                r#"[{"id":"1","\u0069d":12345678901234567890123,"n\u0061me":"B"}]"#,
+                r#"[{"id":12345678901234567890123,"name":"B"}]"#,
+            ),
+            (r#"[{"payload":1},null,"ada",[{"id":"1"}]]"#, r#"[{},null,"ada",[{"id":"1"}]]"#),
+        ] {
+            assert_eq!(kept("", users), chosen);
+        }
+        let ids = "user_fields = [\"id\"]";
+        assert_eq!(
+            kept(ids, r#"[{"id":"1","name":"A"},"ada",{"id_base64":"//8="}]"#),
+            r#"[{"id":"1"},{},{"id_base64":"//8="}]"#
+        );
+        let back = "user_fields = [\"email\", \"name\", \"id\"]";
+        assert_eq!(
+            kept(back, r#"[{"id":"1","name":"A","email":"e"}]"#),
+            r#"[{"email":"e","name":"A","id":"1"}]"#
+        );
+        assert_eq!(kept("user_fields = []", r#"[{"id":"1"}]"#), "[{}]");
+    }
+
+    #[test]
+    fn a_companion_that_is_named_stands_once() {
+        let record = r#"{"metadata":{"code":"1","code_sha256":"x","code_bytes":1}}"#;
+        let before = r#"keys = ["code_bytes", "code", "code_sha256"]"#;
+        assert_eq!(project(before, record), r#"{"metadata":{"code_bytes":1,"code":"1","code_sha256":"x"}}"#);
+        let behind = r#"keys = ["code", "code_sha256", "code_bytes"]"#;
+        assert_eq!(project(behind, record), record);
     }
 
     #[test]

@@ -24,7 +24,7 @@
 
 use super::{Ports, Transform, TransformConfig};
 use crate::event::{Batch, Demand, Invalid, Notes, Tree};
-use crate::language::{Condition, ConditionOption, Holds, Template};
+use crate::language::{Condition, ConditionOption, Field, Holds, Template};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -74,7 +74,18 @@ impl TransformConfig for Throttle {
 
     fn warnings(&self) -> Vec<Invalid> {
         let exclude = self.exclude.as_ref().and_then(|option| option.build("exclude").ok());
-        exclude.map(|condition| condition.warnings().to_vec()).unwrap_or_default()
+        let mut warnings = exclude.map(|condition| condition.warnings().to_vec()).unwrap_or_default();
+        let template = |text: &&str| Template::parse("key_field", text).is_ok_and(|key| key.is_constant());
+        if let Some(text) = self.key_field.as_deref().filter(template) {
+            let field =
+                if Field::parse("key_field", text).is_ok() { text.trim() } else { "metadata.session_mode" };
+            let help = format!(
+                "a field stands in braces, `{{{{ {field} }}}}`; without `key_field` all count together"
+            );
+            let message = "without a field in it, all events are counted together";
+            warnings.push(Invalid::new("key_field", message).help(help));
+        }
+        warnings
     }
 
     fn demand(&self, downstream: Demand) -> Demand {

@@ -101,6 +101,17 @@ fn a_digest_is_mapped_and_the_source_nowhere() {
 }
 
 #[test]
+fn a_digest_under_a_key_is_not_said_to_be_one_without() {
+    let policy = "default_level = \"metadata\"\ndigest_key = \"0123456789abcdef\"\n\
+                  rules = [{ session_modes = [\"default\"], level = \"metadata\" }]";
+    let config = config(policy, "", "encoding.schema = \"ocsf\"");
+    let event = &through(&config, twins_json(1, "1 + 1")).events()[0];
+    let hash = &event["script"]["hashes"][0];
+    assert_eq!(hash["value"].as_str().map(str::len), Some(64), "{event}");
+    assert_eq!((&hash["algorithm_id"], &hash["algorithm"]), (&json!(99), &json!("SHA-256 or HMAC-SHA-256")));
+}
+
+#[test]
 fn other_events_and_faults_are_mapped_too() {
     for (schema, other, fault) in [
         ("ecs", "\"dataset\":\"livebook.log\"", "\"kind\":\"pipeline_error\""),

@@ -210,6 +210,31 @@ fn what_comes_again_is_acknowledged_and_not_written() {
 }
 
 #[test]
+fn a_run_of_standard_input_is_no_repeat_of_another() {
+    let ground = Ground::new("");
+    let config = fs::read_to_string(ground.path("evaltrail.toml")).unwrap();
+    let (_, rest) = config.split_once("[transforms.parse]").unwrap();
+    let feed = |source: &str, log: String| {
+        let config = format!("data_dir = \"data\"\n\n[sources.logs]\n{source}\n\n[transforms.parse]{rest}");
+        fs::write(ground.path("evaltrail.toml"), config).unwrap();
+        ground.run().stdin(log).run().exits(0)
+    };
+    // A Livebook that starts again begins with the same line, and then somebody runs another cell of the same length.
+    for at in 0..2 {
+        let boot = "[Livebook] Application running at http://localhost:8080/\n";
+        feed("type = \"stdin\"", format!("{boot}{}", logs::twins_json(1, &code(at * 7))));
+    }
+    assert_eq!(ground.numbers(), [0, 7]);
+    let demo = "type = \"demo_logs\"\ncount = 200\nevaluations = 0.5\ninterval_secs = 0";
+    feed(demo, String::new());
+    let first = ground.size() - 2;
+    assert!(first > 0);
+    feed(demo, String::new());
+    assert_eq!(ground.size(), 2 + 2 * first);
+    ground.verify();
+}
+
+#[test]
 fn a_record_waits_for_its_checkpoint_and_no_longer() {
     let ground = Ground::new("checkpoint.every_records = 50\ncheckpoint.every_secs = 3600");
     let mut live = ground.live();

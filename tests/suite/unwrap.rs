@@ -230,3 +230,19 @@ fn nuls_that_a_power_cut_left_hide_no_record() {
     let log = nuls + std::str::from_utf8(&wrapped(Wrapper::Cri, &structured_json(2, "2"))).unwrap();
     assert_eq!(codes(&embedded(log).events()), ["2"]);
 }
+
+#[test]
+fn what_stands_in_front_of_evaluations_is_told_of() {
+    let in_front =
+        |log: String| -> String { log.lines().map(|line| format!("livebook-1  | {line}\n")).collect() };
+    let told = "lines that mention evaluations are no records: something stands in front of them";
+    let text = "2025-10-03 17:48:22.001 [info] Evaluating code\n".to_owned();
+    let log = in_front(twins_json(1, "1 + 1") + &other_json(2) + &text);
+    let outcome = embedded(log.clone());
+    assert_eq!(outcome.stdout, "");
+    assert!(outcome.stderr.contains(told) && outcome.stderr.contains("lines=3"), "{}", outcome.stderr);
+    assert!(outcome.summary().contains("no_record 3"), "{}", outcome.summary());
+    for other in [log + &structured_json(3, "2"), in_front(other_json(1)), String::new()] {
+        assert!(!embedded(other).stderr.contains(told));
+    }
+}

@@ -83,6 +83,27 @@ fn dedupe_remembers_over_a_restart_what_was_read_from_a_file() {
 }
 
 #[test]
+fn a_key_without_a_field_is_warned_of_and_shown() {
+    let config = |key: &str| {
+        format!(
+            "[sources.in]\ntype = \"stdin\"\n\n[transforms.slow]\ntype = \"throttle\"\ninputs = [\"in\"]\nthreshold = 2\n\
+             window_secs = 1\nkey_field = \"{key}\"\n\n[sinks.out]\ntype = \"console\"\ninputs = [\"slow\"]\n"
+        )
+    };
+    let validated = |key: &str| Run::new(&["validate"]).config(&config(key)).run();
+    let warned = validated("metadata.users[0].id").exits(0).stderr;
+    for words in ["warning: ", "key_field = \"metadata.users[0].id\"", "`{{ metadata.users[0].id }}`"] {
+        assert!(warned.contains(words), "{words}: {warned}");
+    }
+    assert_eq!(validated("per {{ metadata.users[0].id }}").exits(0).stderr, "");
+    let refused = validated("{{ a b }}").exits(2).stderr;
+    assert!(
+        refused.contains("key_field = \"{{ a b }}\"") && refused.contains("` a b ` is no path"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn throttle_passes_so_many_in_a_window() {
     let options = "type = \"throttle\"\nthreshold = 2\nwindow_secs = 3600";
     let outcome = through(&config(options, "\"t\""), LOG);

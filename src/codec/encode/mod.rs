@@ -50,9 +50,21 @@ pub struct Encoding {
 }
 
 /// What a path looks like.
-const PATH_PATTERN: &str = r#"^\.?(metadata\.)?[^.\[\]"]+$"#;
+const PATH_PATTERN: &str = r#"^\.?(metadata\.)?[^%.\[\]"][^.\[\]"]*$"#;
 /// What a path may name.
 const PATHS: &str = "name a member of the record (`message`) or of its metadata (`metadata.code`)";
+
+/// Names that are meant in the metadata: who leaves the code out by `code` must not find it written.
+const OF_METADATA: [&str; 8] = [
+    "users",
+    "session_mode",
+    "code",
+    "code_base64",
+    "code_incomplete",
+    "code_sha256",
+    "code_bytes",
+    "users_incomplete",
+];
 
 /// A member by its place in the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,13 +75,25 @@ struct Path {
 
 impl Path {
     fn parse(key: &str, path: &str) -> Result<Path, Invalid> {
-        let path = path.strip_prefix('.').unwrap_or(path);
+        let (written, path) = (path, path.strip_prefix('.').unwrap_or(path));
         let (place, name) = match path.strip_prefix("metadata.") {
             Some(name) => (Place::Metadata, name),
             None => (Place::Top, path),
         };
         if name.is_empty() || name.contains(['.', '[', ']', '"']) {
             return Err(Invalid::new(key, format!("`{path}` is no path to a member")).help(PATHS));
+        }
+        if let Some(origin) = name.strip_prefix('%') {
+            let help = format!(
+                "put `%{origin}` among the `keys` of `metadata_projection`: then it is `metadata.{origin}` here"
+            );
+            let message = format!("`{path}` is no member of the record");
+            return Err(Invalid::new(key, message).help(help));
+        }
+        if place == Place::Top && written == name && OF_METADATA.contains(&name) {
+            let message = format!("`{name}` stands in the metadata");
+            let help = format!("write `metadata.{name}`, or `.{name}` for a member of the record itself");
+            return Err(Invalid::new(key, message).help(help));
         }
         Ok(Path { place, name: name.to_owned() })
     }
@@ -97,6 +121,7 @@ impl Encoder {
         }
         let explain = |invalid: Invalid| match schema {
             Schema::Livebook => invalid,
+            _ if invalid.help.as_deref() != Some(PATHS) => invalid,
             _ => invalid.help(format!("{PATHS}, as they are before the schema renames them")),
         };
         let parse = |key: &str, paths: &[String]| {

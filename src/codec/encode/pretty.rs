@@ -107,13 +107,13 @@ fn evaluation(event: &Event, page: &mut Page<'_>) {
         page.remark(YELLOW, "(not UTF-8, in base64)");
         page.indented(&code);
     } else if let Some(digest) = text_of(event, Place::Metadata, "code_sha256") {
-        page.remark(DIM, &format!("code not recorded, SHA-256 {digest}"));
+        page.remark(DIM, &format!("code not recorded, SHA-256 or HMAC-SHA-256 {digest}"));
     } else if let Some(message) = text_of(event, Place::Top, "message").filter(|message| message != MESSAGE) {
         // The legacy form holds the code as well.
         page.indented(&message);
     }
     if event.has(Place::Metadata, "code_incomplete") {
-        page.remark(YELLOW, "(the log has lost the rest)");
+        page.remark(YELLOW, "(the log has lost a part of it, or does not say which of two sources it is)");
     }
 }
 

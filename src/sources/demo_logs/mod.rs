@@ -16,7 +16,8 @@
 //! | `decoding.codec`, `decoding.unwrap`, `decoding.timezone`, `max_record_bytes` | as in `stdin` | |
 //!
 //! Where records come at a pace, the first bears the time at which the source starts; at full speed it bears a fixed
-//! time, so that the log is the same byte for byte and a benchmark can name its input by four settings. The times of
+//! time, so that the log is the same byte for byte and a benchmark can name its input by four settings; only the `%id`s
+//! of its records are others in each run. The times of
 //! `livebook_text` are UTC, whatever `decoding.timezone` says.
 //!
 //! ```toml
@@ -38,7 +39,7 @@ mod template;
 
 pub use generate::{Generator, Settings};
 
-use super::{SourceConfig, Task};
+use super::{SourceConfig, Task, number_of_this_run};
 use crate::codec::zone::Zone;
 use crate::codec::{Chunk, Decoder, Decoding, RecordBytes};
 use crate::delivery::{Intake, SourceContext, clock};
@@ -164,7 +165,8 @@ async fn run(
     interval: Option<Duration>,
 ) -> Result<(), String> {
     let SourceContext { id, out, wanted, mut shutdown, meter, .. } = cx;
-    let mut intake = Intake::new(decoder, wanted, Stream { source: id, ..Stream::default() }, out, meter);
+    let stream = Stream { source: id, fingerprint: number_of_this_run(), ..Stream::default() };
+    let mut intake = Intake::new(decoder, wanted, stream, out, meter);
     let mut pace = interval.map(tokio::time::interval);
     let mut offset = 0;
     let mut pending = Vec::new();

@@ -3,14 +3,16 @@
 use super::HttpServer;
 use super::auth::Guard;
 use super::connection::{self, Limits};
-use super::site::{Site, first_request};
+use super::site::Site;
 use super::tasks::Tasks;
 use crate::codec::Settings;
 use crate::delivery::{SourceContext, Trouble, clock};
 use crate::net::Auth;
+use crate::sources::number_of_this_run;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -49,7 +51,7 @@ pub async fn run(cx: SourceContext, options: HttpServer, settings: Settings) -> 
         buffers: Default::default(),
         told: Arc::default(),
         refused: Default::default(),
-        requests: first_request(),
+        requests: AtomicU64::new(number_of_this_run()),
     });
     let head = options.header_read_timeout_secs.duration();
     let age = options.keepalive.max_connection_age_secs.duration();

@@ -8,7 +8,6 @@ use crate::delivery::{Emitter, Intake, Ledger, Meter, Shutdown, Told, Wanted, cl
 use crate::event::{Stream, fingerprint};
 use hyper::StatusCode;
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -50,14 +49,9 @@ pub struct Site {
     pub told: Arc<Told>,
     /// When refusals were last told of, and how many were not.
     pub refused: Mutex<BTreeMap<StatusCode, (Instant, u64)>>,
-    /// Tells the requests and connections of this run from those of others, and from each other.
+    /// Tells the requests and connections of this run from those of others, and from each other: begins with a number of
+    /// this run.
     pub requests: AtomicU64,
-}
-
-/// Where the numbers of this run begin: random, so that no two runs give one record's `%id` to another.
-pub fn first_request() -> AtomicU64 {
-    // The keys of a hasher are the randomness that the standard library has.
-    AtomicU64::new(RandomState::new().build_hasher().finish())
 }
 
 /// Who sends a request.

@@ -33,7 +33,8 @@
 //! `rules.user_ids`.
 //!
 //! `metadata` puts the digest wherever else the code stands too: in `message`, and in the place of every member that
-//! holds it. What is dropped is counted as `policy` (by a rule or by Livebook's policy) and `other_event`.
+//! holds it. What is dropped is counted as `policy` (by a rule or by Livebook's policy), `other_event`, and
+//! `no_record`: a line that mentions an evaluation and is no record, since something stands in front of it.
 //!
 //! ```toml
 //! [transforms.policy]
@@ -63,13 +64,16 @@ pub use rules::{Mode, Rule};
 
 use super::{Ports, Transform, TransformConfig, digest_key};
 use crate::event::{Batch, Demand, Event, Invalid, Place, Secret};
-use crate::livebook::EVALUATE;
+use crate::livebook::{EVALUATE, MESSAGE};
 use digest::Digester;
 use rules::{Answer, Condition};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Why a line is dropped that mentions an evaluation and is no record.
+pub const NO_RECORD: &str = "no_record";
 
 /// How much of an evaluation is recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
@@ -204,6 +208,7 @@ impl Transform for Policy {
                 *hits += 1;
             }
             match (decision.level, decision.by) {
+                (Some(Level::None), By::Other) if mentions_evaluation(event) => Some(NO_RECORD),
                 (Some(Level::None), By::Other) => Some("other_event"),
                 (Some(Level::None), _) => Some("policy"),
                 (Some(Level::Metadata), _) => {
@@ -260,6 +265,18 @@ impl Policy {
         let (level, by) = undecided.filter(|(kept, _)| *kept > level).unwrap_or((level, by));
         Decision { by, level: Some(level), failed }
     }
+}
+
+/// Whether a line that is no record holds what records of evaluations hold.
+fn mentions_evaluation(event: &Event) -> bool {
+    if event.has(Place::Top, "severity") || event.has(Place::Top, "time") || event.has(Place::Top, "metadata")
+    {
+        return false;
+    }
+    event.get(Place::Top, "message").is_some_and(|message| {
+        let holds = |needle: &str| memchr::memmem::find(message.text(), needle.as_bytes()).is_some();
+        holds(MESSAGE) || holds(EVALUATE)
+    })
 }
 
 fn is_evaluation(event: &Event) -> bool {

@@ -52,7 +52,8 @@ fn when_who_and_what_are_found_in_every_schema() {
         format!("0  {}  default  connected: Ada <ada@example.org>, Žofie (9)\n", time(1).replace('T', " "));
     assert!(shown[0].starts_with(&(first + "    IO.puts(\"ż\")\n    :ok\n\n1  ")), "{}", shown[0]);
     assert!(
-        shown[0].contains("  app  deployed by user 5\n") && shown[0].contains("code not recorded, SHA-256 ")
+        shown[0].contains("  app  deployed by user 5\n")
+            && shown[0].contains("code not recorded, SHA-256 or HMAC-SHA-256 ")
     );
     for other in &shown[1..] {
         assert_eq!(other, &shown[0]);

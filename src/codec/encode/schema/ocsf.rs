@@ -162,8 +162,9 @@ fn write_script(record: &mut Record<'_>, script: &mut Object<'_>) {
         let out = script.member(b"hashes");
         out.push(b'[');
         Object::write(out, |hash| {
-            hash.scalar("algorithm_id", 3);
-            hash.string("algorithm", "SHA-256");
+            // Other: with a `digest_key` it is an HMAC, and an event does not say which.
+            hash.scalar("algorithm_id", 99);
+            hash.string("algorithm", "SHA-256 or HMAC-SHA-256");
             hash.json("value", digest);
         });
         out.push(b']');

@@ -174,7 +174,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// An id that a store may use to drop repeats; none where the source can't tell one run's records from another's.
+    /// An id that a store may use to drop repeats; none where the event comes from no source.
     pub fn id(&self) -> Option<String> {
         let origin = self.event.origin();
         (origin.stream().fingerprint != 0).then(|| origin.id())

@@ -125,7 +125,7 @@ fn a_digest_in_the_place_of_the_code() {
         device {"name":"livebook","type":"Unknown","type_id":0}
         message "Evaluating code"
         metadata {"event_code":"code.evaluate","log_level":"info","log_name":"/log/a.log","logged_time":1795388400500,"original_time":"2025-10-03T17:48:22.238Z","product":{"name":"Livebook","vendor_name":"Livebook"},"uid":"59dcb978871c445ce570885c7b2a59a3","version":"1.5.0"}
-        script {"hashes":[{"algorithm":"SHA-256","algorithm_id":3,"value":"4a99557e4033c3539de2eb65472017cad5f9557f7a0625a09f1c3f6e2ba69c4c"}],"script_content":{"is_truncated":true,"untruncated_size":2,"value":""},"type":"Livebook cell","type_id":99}
+        script {"hashes":[{"algorithm":"SHA-256 or HMAC-SHA-256","algorithm_id":99,"value":"4a99557e4033c3539de2eb65472017cad5f9557f7a0625a09f1c3f6e2ba69c4c"}],"script_content":{"is_truncated":true,"untruncated_size":2,"value":""},"type":"Livebook cell","type_id":99}
         severity "Informational"
         severity_id 1
         time 1759513702238
