@@ -234,8 +234,10 @@ fn a_file_or_folder_that_cant_be_read_is_a_reason_until_it_can() {
     turns(address, None);
     mode("sub", 0o000);
     turns(address, Some(("in", "can't look into a folder")));
+    live.says("WARN can't look into a folder: ");
     mode("sub", 0o700);
     turns(address, None);
+    live.says("INFO can look into every folder again");
     live.signal("TERM");
     assert!(until(TIMEOUT, || !live.is_running()));
 }
