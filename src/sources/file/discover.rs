@@ -79,11 +79,12 @@ impl Patterns {
     }
 }
 
-/// What the names of a log and of its rotated files have in common: `app.log` of `app.log.2.gz` and of
-/// `app.log-20261122`.
+/// What the names of a log and of its rotated files have in common: `app.log` of `app.log.2.gz`, of `app.log-20261122`,
+/// and of `app.log.2.tmp`, which the kubelet packs into before it gives the name its `.gz`.
 pub fn stem(path: &Path) -> PathBuf {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return path.to_owned() };
-    let mut stem = name;
+    let is_rotated = |name: &&str| name.ends_with(|c: char| c.is_ascii_digit());
+    let mut stem = name.strip_suffix(".tmp").filter(is_rotated).unwrap_or(name);
     for end in [".gz", ".zst"] {
         stem = stem.strip_suffix(end).unwrap_or(stem);
     }
@@ -113,6 +114,10 @@ mod tests {
             ("app.log.2026-11-22", "app.log"),
             ("app.log.2026-11-22T10:00:00Z", "app.log"),
             ("app.gz", "app"),
+            ("0.log.20251006-090301", "0.log"),
+            ("0.log.20251006-090301.tmp", "0.log"),
+            ("app.tmp", "app.tmp"),
+            ("app.tmp.1", "app.tmp"),
             ("7.log", "7.log"),
             ("123", "123"),
             ("file12.log", "file12.log"),
