@@ -115,10 +115,31 @@ impl Line {
     pub fn text(&self, now_ms: u64, colour: bool) -> String {
         let level = self.level.as_str();
         let time = time(now_ms);
-        let mut text = match (colour, number(self.level)) {
+        let text = match (colour, number(self.level)) {
             (true, number) => format!("\x1b[2m{time}\x1b[0m \x1b[{number}m{level:>5}\x1b[0m "),
             (false, _) => format!("{time} {level:>5} "),
         };
+        self.said(text, colour)
+    }
+
+    /// For systemd's journal, which has a time of its own.
+    pub fn journal(&self) -> String {
+        let text = format!("{}{:>5} ", self.priority(), self.level.as_str());
+        self.said(text, false)
+    }
+
+    /// What the journal takes off the beginning of a line, and keeps as its priority: those of syslog.
+    pub fn priority(&self) -> &'static str {
+        match self.level {
+            Level::ERROR => "<3>",
+            Level::WARN => "<4>",
+            Level::INFO => "<6>",
+            Level::DEBUG | Level::TRACE => "<7>",
+        }
+    }
+
+    /// The message and the fields, behind `text`.
+    fn said(&self, mut text: String, colour: bool) -> String {
         escape(&self.message, &mut text);
         for (name, said) in &self.fields {
             let value = match said {
@@ -291,6 +312,8 @@ mod tests {
         assert_eq!((&json["sink"], &json["lines"]), (&Value::from("a \"b\"\n"), &Value::from(3)));
         assert!(line.json(1).starts_with("{\"timestamp\":\"1970-01-01T00:00:00.001Z\",\"level\":\"WARN\","));
         assert!(line.text(1, true).ends_with('\n') && line.text(1, true).matches('\n').count() == 1);
+        let journal = text.replace("1970-01-01T00:00:00.001Z ", "<4>");
+        assert_eq!(line.journal(), journal);
     }
 
     #[test]
