@@ -3,7 +3,7 @@
 
 use crate::harness::{Live, PROGRAM, Run, TIMEOUT, TempDir, root, until};
 use crate::logs::*;
-use crate::receiver::{OK, Received, Receiver};
+use crate::receiver::{Answer, OK, Received, Receiver};
 use crate::tools::has;
 use serde_json::Value;
 use std::fs;
@@ -197,12 +197,43 @@ fn the_sidecar_reads_what_livebook_writes_whichever_of_them_restarts() {
     // What Livebook writes meanwhile waits in the pipe.
     fs::write(flag("more"), "").unwrap();
     assert!(until(TIMEOUT, || flag("wrote").exists()));
-    let trail = pod.container(0, &server);
+    let mut trail = pod.container(0, &server);
     pod.waits_for(&["1", "2"]);
     fs::write(flag("end"), "").unwrap();
-    // When Livebook ends, so does it, with all that was written.
     let (status, stderr) = livebook.wait(TIMEOUT);
     assert_eq!(status.code(), Some(0), "{stderr}");
+    // The next Livebook has the same reader.
+    let (status, stderr) = pod.container(1, &says(3, "3")).wait(TIMEOUT);
+    assert_eq!(status.code(), Some(0), "{stderr}");
+    pod.waits_for(&["1", "2", "3"]);
+    assert!(trail.is_running(), "{}", trail.stderr());
+    trail.signal("TERM");
     let (status, stderr) = trail.wait(TIMEOUT);
     assert_eq!(status.code(), Some(0), "{stderr}");
+}
+
+#[test]
+fn a_livebook_that_restarts_while_the_siem_is_away_does_not_wait() {
+    let away = Receiver::start(|_, _| Answer::Status(503, "", ""));
+    let pod = Pod { siem: away, ..Pod::new() };
+    // Each of them writes more than a pipe holds, and ends when it could.
+    let much = structured_json(1, &"x".repeat(1_000)).repeat(200);
+    let server = format!("cat <<'END'\n{much}END\n");
+    let mut trail = pod.container(0, &server);
+    for _ in 0..2 {
+        let (status, stderr) = pod.container(1, &server).wait(TIMEOUT);
+        assert_eq!(status.code(), Some(0), "{stderr}");
+    }
+    assert!(trail.is_running(), "{}", trail.stderr());
+    trail.kill();
+}
+
+/// Only who can read the trail anyway may be shown what passes, and only who serves users may be asked whether it is ready.
+#[test]
+fn the_sidecar_shows_nothing_to_its_neighbours_and_keeps_nobody_from_livebook() {
+    let manifest = packaged("kubernetes/sidecar.yaml");
+    let config = config_of("kubernetes/sidecar.yaml").parse::<toml::Table>().unwrap();
+    assert_eq!(config["api"]["tap"].as_str(), Some("off"));
+    let (sidecar, livebook) = manifest.split_once("\n      containers:\n").unwrap();
+    assert!(!sidecar.contains("readinessProbe:\n") && livebook.contains("readinessProbe:\n"));
 }
