@@ -71,6 +71,22 @@ fn systemd_accepts_the_unit_and_finds_little_exposed() {
     assert!(is_well, "{said}");
     let (is_well, _) = ask(&["security", "--no-pager", "--offline=true", "--threshold=1"]);
     assert!(!is_well, "a threshold says something");
+    // With each of the drop-ins at its end.
+    let text = fs::read_to_string(&unit).unwrap();
+    let (_, notes) = text.split_once("[Install]").unwrap();
+    let drop_ins = notes.split("#     [Service]\n").skip(1);
+    let drop_ins: Vec<String> = drop_ins
+        .map(|note| {
+            note.lines()
+                .map_while(|line| line.strip_prefix("#     "))
+                .fold(String::new(), |all, line| all + line + "\n")
+        })
+        .collect();
+    assert!(text.contains("# Six of those are at the end") && drop_ins.len() == 6, "{drop_ins:?}");
+    for drop_in in drop_ins {
+        dir.write("evaltrail.service", &format!("{text}\n[Service]\n{drop_in}"));
+        assert_eq!(ask(&["verify", "--man=no"]), (true, String::new()), "{drop_in}");
+    }
 }
 
 #[test]
