@@ -7,6 +7,7 @@ use crate::receiver::{Answer, OK, Received, Receiver};
 use crate::tools::has;
 use serde_json::Value;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 /// What `systemd-analyze security` may say of the unit at most, on its scale from 0 to 100.
@@ -118,6 +119,59 @@ fn the_unit_runs_the_config_that_the_package_installs() {
         words.map(|word| if word == config { config_here.to_str().unwrap() } else { word }).collect();
     Run::new(&words).run().exits(0);
     assert!(fs::read_to_string(config_here).unwrap().contains(":-/var/lib/evaltrail}"), "its state folder");
+}
+
+#[test]
+fn what_the_package_takes_along_is_there() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap().parse::<toml::Table>().unwrap();
+    let assets = manifest["package"]["metadata"]["deb"]["assets"].as_array().unwrap();
+    let script = packaged("assets.sh");
+    for source in assets.iter().map(|asset| asset[0].as_str().unwrap()) {
+        match source.strip_prefix("target/release/assets/") {
+            Some(made) => assert!(script.contains(&format!("\"$2/{made}\"")), "{source}"),
+            None if source == "target/release/evaltrail" => {}
+            None => {
+                let pattern = root().join(source).display().to_string();
+                assert!(glob::glob(&pattern).unwrap().flatten().any(|path| path.is_file()), "{source}");
+            }
+        }
+    }
+}
+
+#[test]
+fn purging_removes_what_it_can_and_tells_of_the_rest() {
+    let dir = TempDir::new();
+    let folder = dir.path().display().to_string();
+    let script = packaged("debian/postrm").replace("/var/", &format!("{folder}/var/"));
+    for name in ["lib", "log"] {
+        dir.write(&format!("var/{name}/private/evaltrail/a"), "");
+        std::os::unix::fs::symlink("private/evaltrail", dir.path().join(format!("var/{name}/evaltrail")))
+            .unwrap();
+    }
+    // What has a file system of its own here, and what can't be removed.
+    fs::create_dir(dir.path().join("bin")).unwrap();
+    let stub = |name: &str, text: &str| {
+        let path = dir.path().join("bin").join(name);
+        fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    stub("mountpoint", "case $2 in */log/private/evaltrail) exit 0 ;; esac; exit 1");
+    let postrm = |what: &str| {
+        let run = Run::of("/bin/sh").arg_all(&["-c", &script, "postrm", what]);
+        run.env("PATH", &format!("{folder}/bin:/usr/bin:/bin")).run().exits(0)
+    };
+    let is_there = |name: &str| fs::symlink_metadata(dir.path().join(name)).is_ok();
+    postrm("remove");
+    assert!(is_there("var/lib/private/evaltrail/a") && is_there("var/log/evaltrail"));
+    let said = postrm("purge");
+    assert!(!is_there("var/lib/private/evaltrail") && !is_there("var/lib/evaltrail"), "{said:?}");
+    assert!(is_there("var/log/private/evaltrail/a") && !is_there("var/log/evaltrail"), "{said:?}");
+    assert!(said.stderr.contains("a file system of its own"), "{said:?}");
+    stub("mountpoint", "exit 1");
+    stub("rm", "exit 1");
+    let said = postrm("purge");
+    assert!(said.stdout.contains(&format!("removes {folder}/var/log/private/evaltrail\n")), "{said:?}");
+    assert!(said.stderr.contains("could not be removed"), "{said:?}");
 }
 
 #[test]
