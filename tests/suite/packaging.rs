@@ -175,6 +175,18 @@ fn purging_removes_what_it_can_and_tells_of_the_rest() {
 }
 
 #[test]
+fn the_config_in_the_image_can_be_asked_whether_it_lives() {
+    let dockerfile = packaged("Dockerfile");
+    let lines = dockerfile.lines().find_map(|line| line.trim().strip_prefix("&& printf ")).unwrap();
+    let (lines, into) = lines.split_once(" >> /out").unwrap();
+    assert!(dockerfile.contains(&format!(" configs/files.toml /out{into} ")), "{into}");
+    let lines = Run::of("/bin/sh").arg("-c").arg(&format!("printf {lines}")).run().exits(0).stdout;
+    let config = fs::read_to_string(root().join("configs/files.toml")).unwrap() + &lines;
+    assert!(config.parse::<toml::Table>().unwrap().contains_key("api"), "{lines}");
+    Run::new(&["validate"]).config(&config).run().exits(0);
+}
+
+#[test]
 fn the_configs_in_the_manifests_are_valid_and_pass_their_tests() {
     for manifest in ["kubernetes/daemonset.yaml", "kubernetes/sidecar.yaml"] {
         let config = config_of(manifest);
