@@ -1,8 +1,9 @@
 //! Finds the files that a source reads.
 
 use super::input::Place;
-use glob::{GlobError, MatchOptions, Pattern, PatternError};
+use glob::{MatchOptions, Pattern, PatternError};
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -60,13 +61,17 @@ impl Patterns {
     }
 
     /// The files that match, each once, the oldest first; `trouble` hears of folders that can't be read.
-    pub fn find(&self, mut trouble: impl FnMut(&GlobError)) -> Vec<Found> {
+    pub fn find(&self, mut trouble: impl FnMut(String)) -> Vec<Found> {
         let mut found = Vec::new();
         let mut places = BTreeSet::new();
         for pattern in &self.include {
+            if let Some(why) = closed(pattern) {
+                trouble(why);
+                continue;
+            }
             for path in glob::glob_with(pattern, OPTIONS).into_iter().flatten() {
                 match path {
-                    Err(e) => trouble(&e),
+                    Err(e) => trouble(format!("{}: {}", e.path().display(), e.error())),
                     Ok(path) if self.exclude.iter().any(|no| no.matches_path_with(&path, OPTIONS)) => {}
                     // Two names of one file: its links are one log.
                     Ok(path) => found.extend(Found::at(&path).filter(|found| places.insert(found.place))),
@@ -77,6 +82,16 @@ impl Patterns {
         found.sort_by(|a, b| a.modified_ms.cmp(&b.modified_ms).then_with(|| b.path.cmp(&a.path)));
         found
     }
+}
+
+/// Why nothing below the folder can be found that all files of a pattern lie in: a name in a folder that may not be searched
+/// looks as if it were not there.
+fn closed(pattern: &str) -> Option<String> {
+    let literal = pattern.split(['*', '?', '[']).next()?;
+    let folder = literal.rsplit_once('/').map(|(folder, _)| folder).filter(|folder| !folder.is_empty())?;
+    // The dot asks for the right to search the folder itself.
+    let e = std::fs::metadata(format!("{folder}/.")).err()?;
+    (e.kind() == ErrorKind::PermissionDenied).then(|| format!("{folder}: {e}"))
 }
 
 /// What the names of a log and of its rotated files have in common: `app.log` of `app.log.2.gz`, of `app.log-20261122`,

@@ -27,7 +27,7 @@ impl Reader {
     pub(super) fn scan(&mut self) -> Result<(), Stopped> {
         let now = clock::monotonic();
         let mut failed = Vec::new();
-        let found = self.patterns.find(|e| failed.push(e.to_string()));
+        let found = self.patterns.find(|why| failed.push(why));
         self.tell_of_folders(failed);
         if found.is_empty() && self.is_first_scan {
             let patterns = self.options.include.join(", ");
