@@ -11,7 +11,7 @@
 mod limit;
 mod line;
 
-pub use line::counts;
+pub use line::{counts, priority};
 
 use super::args::{LogArgs, LogFormat};
 use crate::config::is_secret_key;
@@ -88,7 +88,7 @@ pub fn start_log(args: &LogArgs) {
 
 /// Whether standard error is the stream to the journal that systemd names. One that was put in its place, as by a shell,
 /// is not.
-fn is_journal() -> bool {
+pub fn is_journal() -> bool {
     let is_it = || {
         let named = std::env::var("JOURNAL_STREAM").ok()?;
         let (device, inode) = named.split_once(':')?;
@@ -220,7 +220,7 @@ impl Log {
         let text = match self.format {
             LogFormat::Text if self.is_journal => line.journal(),
             LogFormat::Text => line.text(now, self.colour),
-            LogFormat::Json if self.is_journal => line.priority().to_owned() + &line.json(now),
+            LogFormat::Json if self.is_journal => line.journal_json(now),
             LogFormat::Json => line.json(now),
         };
         // Where nobody listens, nobody is to be told.

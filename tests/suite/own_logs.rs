@@ -343,6 +343,13 @@ fn the_journal_is_told_the_level_of_a_line_and_has_a_time_of_its_own() {
     let entries = entries(&lines.join("\n"));
     assert_eq!(entry(&entries, "done")["level"], "INFO");
     assert!(said.lines().last().unwrap().starts_with("<6>{"), "{said}");
+    // So is what is wrong with a config.
+    let script = format!("exec \"$0\" validate -c config.toml 2>{}", path.display());
+    dir.write("config.toml", "[sinks.out]\ntype = \"console\"\ninputs = [\"nobody\"]\n");
+    let run = Run::of("/bin/sh").arg("-c").arg(&script).arg(PROGRAM).current_dir(dir.path());
+    run.env("JOURNAL_STREAM", &stream).run().exits(2);
+    let said = std::fs::read_to_string(&path).unwrap();
+    assert!(said.contains("nobody") && said.lines().all(|line| line.starts_with("<3>")), "{said}");
     // Somebody has put another one in its place, or the variable says nothing.
     for other in ["1:1", "", "x", &stream.replace(':', "")] {
         let said = say(other, "text");

@@ -124,18 +124,8 @@ impl Line {
 
     /// For systemd's journal, which has a time of its own.
     pub fn journal(&self) -> String {
-        let text = format!("{}{:>5} ", self.priority(), self.level.as_str());
+        let text = format!("{}{:>5} ", priority(self.level), self.level.as_str());
         self.said(text, false)
-    }
-
-    /// What the journal takes off the beginning of a line, and keeps as its priority: those of syslog.
-    pub fn priority(&self) -> &'static str {
-        match self.level {
-            Level::ERROR => "<3>",
-            Level::WARN => "<4>",
-            Level::INFO => "<6>",
-            Level::DEBUG | Level::TRACE => "<7>",
-        }
     }
 
     /// The message and the fields, behind `text`.
@@ -156,6 +146,11 @@ impl Line {
         text
     }
 
+    /// As [`Line::json`], with its level for the journal in front.
+    pub fn journal_json(&self, now_ms: u64) -> String {
+        priority(self.level).to_owned() + &self.json(now_ms)
+    }
+
     /// For programs: one object.
     pub fn json(&self, now_ms: u64) -> String {
         let mut members = vec![
@@ -173,6 +168,16 @@ impl Line {
         let members: Vec<String> =
             members.iter().map(|(name, value)| format!("{}:{value}", Value::from(*name))).collect();
         format!("{{{}}}\n", members.join(","))
+    }
+}
+
+/// What the journal takes off the beginning of a line, and keeps as its priority: those of syslog.
+pub fn priority(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "<3>",
+        Level::WARN => "<4>",
+        Level::INFO => "<6>",
+        Level::DEBUG | Level::TRACE => "<7>",
     }
 }
 
