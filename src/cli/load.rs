@@ -1,11 +1,12 @@
 //! Reading a config, and showing what is wrong with it.
 
 use super::args::{ConfigArgs, ValidateArgs};
-use super::log::is_json;
+use super::log::{is_journal, is_json, priority};
 use super::{EMBEDDED, EXIT_REFUSED, complain, print, render::render};
 use crate::config::{self, BUILTIN, Diagnostic, Environment, Loaded, Severity, Source};
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
+use tracing::Level;
 
 /// What a reader makes of a config, or everything that is wrong with it.
 type Read<T> = Result<T, Vec<Diagnostic>>;
@@ -41,7 +42,8 @@ pub fn read<T>(args: &ConfigArgs, read: impl FnOnce(&[Source]) -> Read<T>) -> Op
     }
 }
 
-/// Writes `diagnostics` to standard error; as lines of the log, where that is for programs.
+/// Writes `diagnostics` to standard error; as lines of the log, where that is for programs, and with its level in front of
+/// each line, where that is the journal.
 pub fn show(diagnostics: &[Diagnostic], files: &[Source]) {
     if is_json() {
         for one in diagnostics {
@@ -50,6 +52,15 @@ pub fn show(diagnostics: &[Diagnostic], files: &[Source]) {
                 Severity::Error => tracing::error!("{drawn}"),
                 Severity::Warning => tracing::warn!("{drawn}"),
             }
+        }
+    } else if is_journal() {
+        for one in diagnostics {
+            let mark = priority(match one.severity {
+                Severity::Error => Level::ERROR,
+                Severity::Warning => Level::WARN,
+            });
+            let drawn = render(std::slice::from_ref(one), files, false);
+            complain(&drawn.lines().map(|line| format!("{mark}{line}\n")).collect::<String>());
         }
     } else if !diagnostics.is_empty() {
         complain(&render(diagnostics, files, io::stderr().is_terminal()));

@@ -4,12 +4,14 @@
 //! only a few lines get through in a while ([`limit`]); what was held back is counted, and told when its time is over, by
 //! the next line that passes, or at the end. What [`super`] says is never held back, since it is said once.
 //!
+//! Where standard error is systemd's journal, each line says its level in the journal's way, and leaves the time to it.
+//!
 //! While a bar is drawn on the same terminal, it is taken away for each line.
 
 mod limit;
 mod line;
 
-pub use line::counts;
+pub use line::{counts, priority};
 
 use super::args::{LogArgs, LogFormat};
 use crate::config::is_secret_key;
@@ -17,7 +19,10 @@ use crate::delivery::clock;
 use indicatif::ProgressBar;
 use limit::{Held, Key, Limiter, Ruling};
 use line::{About, Line, Secret};
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
@@ -35,6 +40,8 @@ struct Log {
     format: LogFormat,
     level: Level,
     colour: bool,
+    /// Whether standard error is systemd's journal.
+    is_journal: bool,
     limited: Mutex<Limited>,
     /// The longest first.
     secrets: Mutex<Vec<Secret>>,
@@ -63,6 +70,7 @@ pub fn start_log(args: &LogArgs) {
         format: args.log_format,
         level,
         colour: io::stderr().is_terminal(),
+        is_journal: is_journal(),
         limited: Mutex::default(),
         secrets: Mutex::default(),
         bar: Mutex::default(),
@@ -76,6 +84,18 @@ pub fn start_log(args: &LogArgs) {
     if args.log_format == LogFormat::Json {
         std::panic::set_hook(Box::new(|what| tracing::error!("unexpected: {what}")));
     }
+}
+
+/// Whether standard error is the stream to the journal that systemd names. One that was put in its place, as by a shell,
+/// is not.
+pub fn is_journal() -> bool {
+    let is_it = || {
+        let named = std::env::var("JOURNAL_STREAM").ok()?;
+        let (device, inode) = named.split_once(':')?;
+        let stderr = File::from(io::stderr().as_fd().try_clone_to_owned().ok()?).metadata().ok()?;
+        Some(device.parse() == Ok(stderr.dev()) && inode.parse() == Ok(stderr.ino()))
+    };
+    is_it().unwrap_or(false)
 }
 
 /// Whether what is said on standard error has to be JSON.
@@ -198,7 +218,9 @@ impl Log {
     fn write(&self, line: &Line) {
         let now = clock::now_ms();
         let text = match self.format {
+            LogFormat::Text if self.is_journal => line.journal(),
             LogFormat::Text => line.text(now, self.colour),
+            LogFormat::Json if self.is_journal => line.journal_json(now),
             LogFormat::Json => line.json(now),
         };
         // Where nobody listens, nobody is to be told.

@@ -9,6 +9,7 @@ mod explain;
 mod graph;
 mod load;
 mod log;
+mod man;
 mod mask;
 mod progress;
 pub mod render;
@@ -82,7 +83,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Top(args)) => top::run(&args),
         Some(Command::Tap(args)) => tap::run(&args),
         Some(Command::Completions { shell }) => graph::completions(shell),
-        Some(Command::Man) => graph::man(),
+        Some(Command::Man) => man::run(),
         Some(Command::List) => print(&list()),
         Some(Command::Vrl(args)) => vrl::run(&args),
         Some(Command::Describe(args)) => describe::run(&args),

@@ -11,27 +11,61 @@ use crate::topology::Status;
 use sd_notify::NotifyState;
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 use std::io;
-use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 /// How long a message waits at most for a manager that does not read.
 const SEND_WAIT: Duration = Duration::from_secs(1);
-/// How often the line is looked at that `systemctl status` shows; it is sent where it has changed.
+/// How often the line is looked at that `systemctl status` shows; it is sent where its counts have changed.
 const STATUS_EVERY: Duration = Duration::from_secs(60);
+/// How often is looked whether anything else is in trouble; where it is, the line is sent at once.
+const TROUBLE_EVERY: Duration = Duration::from_secs(5);
 /// How long that line is at most, in characters.
 const STATUS_CHARS_MAX: usize = 400;
 /// Beats in the time after which a manager loses its patience.
 const BEATS: u32 = 2;
 
+/// Who is told.
+struct Manager {
+    socket: UnixDatagram,
+    address: SocketAddr,
+    /// The address as the environment has it.
+    name: OsString,
+}
+
+impl Manager {
+    /// The one that listens at `name`: a path, or behind an `@` a name that is in no file system, as Linux has them.
+    fn new(name: &OsStr) -> io::Result<Manager> {
+        let socket = UnixDatagram::unbound()?;
+        socket.set_write_timeout(Some(SEND_WAIT))?;
+        Ok(Manager { socket, address: address(name)?, name: name.to_owned() })
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn address(name: &OsStr) -> io::Result<SocketAddr> {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::ffi::OsStrExt;
+    match name.as_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name),
+        None => SocketAddr::from_pathname(name),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn address(name: &OsStr) -> io::Result<SocketAddr> {
+    SocketAddr::from_pathname(name)
+}
+
 /// The manager of one run, or nobody.
 pub struct Service {
     run: Arc<Status>,
-    manager: Option<(UnixDatagram, PathBuf)>,
+    manager: Option<Manager>,
     /// How often to say that it is alive.
     beat: Option<Duration>,
     is_stopping: Cell<bool>,
@@ -41,16 +75,18 @@ pub struct Service {
     /// Whether the last one was refused.
     is_refused: Cell<bool>,
     shown: RefCell<String>,
+    /// What of it was trouble.
+    shown_trouble: RefCell<String>,
 }
 
 impl Service {
     /// The manager that the environment names, who is to hear of `run`.
     pub fn new(run: Arc<Status>) -> Service {
-        let path = std::env::var_os("NOTIFY_SOCKET").filter(|path| !path.is_empty()).map(PathBuf::from);
-        let manager = path.and_then(|path| match socket() {
-            Ok(socket) => Some((socket, path)),
+        let name = std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty());
+        let manager = name.and_then(|name| match Manager::new(&name) {
+            Ok(manager) => Some(manager),
             Err(e) => {
-                tracing::warn!("the service manager can't be told anything: {e}");
+                tracing::warn!(socket = %name.display(), "the service manager can't be told anything: {e}");
                 None
             }
         });
@@ -66,12 +102,13 @@ impl Service {
             reloads: Cell::new(0),
             is_refused: Cell::new(false),
             shown: RefCell::default(),
+            shown_trouble: RefCell::default(),
         }
     }
 
     /// Everything has started.
     pub fn ready(&self) {
-        self.tell_with_line(&[NotifyState::Ready], &self.line());
+        self.show(&[NotifyState::Ready]);
     }
 
     /// The config is about to be read again. Each is followed by [`Service::reloaded`].
@@ -107,17 +144,21 @@ impl Service {
             return std::future::pending().await;
         }
         let mut beats = self.beat.map(ticks);
-        let mut looks = ticks(STATUS_EVERY);
+        let (mut looks, mut counts) = (ticks(TROUBLE_EVERY), ticks(STATUS_EVERY));
         let stopping = self.run.stopping();
         tokio::pin!(stopping);
         loop {
             tokio::select! {
                 () = next(&mut beats) => self.tell(&[NotifyState::Watchdog]),
                 () = &mut stopping, if !self.is_stopping.get() => self.stopping(),
-                _ = looks.tick(), if !self.is_ending() && self.reloads.get() == 0 => {
-                    let line = self.line();
-                    if *self.shown.borrow() != line {
-                        self.tell_with_line(&[], &line);
+                _ = looks.tick(), if self.is_at_work() => {
+                    if *self.shown_trouble.borrow() != trouble(&self.run, self.is_refused.get()) {
+                        self.show(&[]);
+                    }
+                }
+                _ = counts.tick(), if self.is_at_work() => {
+                    if *self.shown.borrow() != line(&self.run, self.is_refused.get()) {
+                        self.show(&[]);
                     }
                 }
             }
@@ -129,8 +170,15 @@ impl Service {
         self.is_stopping.get() || self.run.is_stopping()
     }
 
-    fn line(&self) -> String {
-        line(&self.run, self.is_refused.get())
+    /// Whether it neither ends nor reads its config: then the line is its own.
+    fn is_at_work(&self) -> bool {
+        !self.is_ending() && self.reloads.get() == 0
+    }
+
+    /// Tells how the run goes, with `states`.
+    fn show(&self, states: &[NotifyState<'_>]) {
+        *self.shown_trouble.borrow_mut() = trouble(&self.run, self.is_refused.get());
+        self.tell_with_line(states, &line(&self.run, self.is_refused.get()));
     }
 
     fn tell_with_line(&self, states: &[NotifyState<'_>], line: &str) {
@@ -140,20 +188,14 @@ impl Service {
 
     /// The crate's own sending would wait without end for a manager that does not read.
     fn tell(&self, states: &[NotifyState<'_>]) {
-        let Some((socket, path)) = &self.manager else { return };
+        let Some(Manager { socket, address, name }) = &self.manager else { return };
         let message: String = states.iter().map(|state| format!("{state}\n")).collect();
-        if let Err(e) = socket.send_to(message.as_bytes(), path)
+        if let Err(e) = socket.send_to_addr(message.as_bytes(), address)
             && !self.has_failed.replace(true)
         {
-            tracing::warn!(socket = %path.display(), "the service manager can't be told anything: {e}");
+            tracing::warn!(socket = %name.display(), "the service manager can't be told anything: {e}");
         }
     }
-}
-
-fn socket() -> io::Result<UnixDatagram> {
-    let socket = UnixDatagram::unbound()?;
-    socket.set_write_timeout(Some(SEND_WAIT))?;
-    Ok(socket)
 }
 
 fn ticks(period: Duration) -> Interval {
@@ -173,6 +215,22 @@ async fn next(ticks: &mut Option<Interval>) {
         }
         None => std::future::pending().await,
     }
+}
+
+/// What is wrong, as it stands in front of the line; nothing where nothing is.
+fn trouble(status: &Status, is_refused: bool) -> String {
+    let components = status.components();
+    let troubled: Vec<&str> =
+        components.iter().filter(|one| one.trouble().is_some()).map(|one| one.id.as_str()).collect();
+    let mut text = String::new();
+    if !troubled.is_empty() {
+        // Writing to a string does not fail.
+        write!(text, "in trouble: {}; ", list(&troubled)).unwrap_or_default();
+    }
+    if is_refused {
+        text += "the last reload was refused, see the log; ";
+    }
+    text
 }
 
 /// What runs and how it goes, in one line. It names components, and nothing that anybody else has written.
@@ -195,16 +253,7 @@ fn line(status: &Status, is_refused: bool) -> String {
             _ => {}
         }
     }
-    let troubled: Vec<&str> =
-        components.iter().filter(|one| one.trouble().is_some()).map(|one| one.id.as_str()).collect();
-    // Writing to a string does not fail.
-    let mut line = String::new();
-    if !troubled.is_empty() {
-        write!(line, "in trouble: {}; ", list(&troubled)).unwrap_or_default();
-    }
-    if is_refused {
-        line += "the last reload was refused, see the log; ";
-    }
+    let mut line = trouble(status, is_refused);
     let flow = parts.join(" → ");
     write!(line, "{read} read, {delivered} delivered, {rejected} rejected; {flow}").unwrap_or_default();
     if let Some((end, _)) = line.char_indices().nth(STATUS_CHARS_MAX) {

@@ -32,7 +32,7 @@ fn advice(cause: &io::Error) -> &'static str {
         ErrorKind::QuotaExceeded => "; raise the quota or free some space: nothing is lost meanwhile",
         ErrorKind::FileTooLarge => "; raise the limit on the size of files: nothing is lost meanwhile",
         ErrorKind::PermissionDenied => "; let the user that this runs as write there",
-        ErrorKind::ReadOnlyFilesystem => "; make the file system writable",
+        ErrorKind::ReadOnlyFilesystem => "; make it writable (under systemd: `ReadWritePaths=` of the unit)",
         ErrorKind::IsADirectory => "; a folder is in the place of the file",
         ErrorKind::NotADirectory => "; a file is in the place of a folder",
         _ => "",

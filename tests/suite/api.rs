@@ -232,10 +232,17 @@ fn a_file_or_folder_that_cant_be_read_is_a_reason_until_it_can() {
     mode("a.log", 0o600);
     assert_eq!(live.event(TIMEOUT)["message"], "one");
     turns(address, None);
-    mode("sub", 0o000);
-    turns(address, Some(("in", "can't look into a folder")));
-    mode("sub", 0o700);
-    turns(address, None);
+    // All is closed; names can be read, and nothing behind them; the other way round.
+    for closed in [0o000, 0o600, 0o300] {
+        let before = live.stderr().matches("look into").count();
+        mode("sub", closed);
+        turns(address, Some(("in", "can't look into a folder")));
+        live.says(&format!("WARN can't look into a folder: {folder}/sub: Permission denied"));
+        mode("sub", 0o700);
+        turns(address, None);
+        live.says("INFO can look into every folder again");
+        assert!(until(TIMEOUT, || live.stderr().matches("look into").count() == before + 2));
+    }
     live.signal("TERM");
     assert!(until(TIMEOUT, || !live.is_running()));
 }

@@ -259,6 +259,34 @@ fn packed_files_are_read_and_their_originals_not_again() {
 }
 
 #[test]
+fn a_copy_that_the_kubelet_packs_is_no_new_log() {
+    let scene = Scene::new("include = [\"DIR/*.log*\"]\nrotate_wait_secs = 1");
+    scene.append("0.log", "one\ntwo\n");
+    let mut live = scene.live();
+    expect(&mut live, &["one", "two"]);
+    let old = "0.log.20251006-090301";
+    scene.rename("0.log", old);
+    scene.append("0.log", "three\n");
+    expect(&mut live, &["three"]);
+    // It packs into a file of another name, and that takes a while; gives it its name; removes the original.
+    let mut packer = GzEncoder::new(Vec::new(), Compression::default());
+    packer.write_all(b"one\ntwo\n").unwrap();
+    let packed = packer.finish().unwrap();
+    let half = packed.len() / 2;
+    for end in [half, packed.len()] {
+        fs::write(scene.path(&format!("{old}.tmp")), &packed[..end]).unwrap();
+        live.silent_for(QUIET);
+    }
+    scene.rename(&format!("{old}.tmp"), &format!("{old}.gz"));
+    fs::remove_file(scene.path(old)).unwrap();
+    scene.append("0.log", "four\n");
+    expect(&mut live, &["four"]);
+    live.silent_for(QUIET);
+    stop(live);
+    assert_eq!(scene.once(), [""; 0]);
+}
+
+#[test]
 fn a_broken_packed_file_is_a_fault_and_what_comes_before_counts() {
     let scene = Scene::new("include = [\"DIR/*.gz\"]");
     let text: String =

@@ -1,11 +1,12 @@
 //! What evaltrail says of itself on standard error: how often, in which form, and what it never says.
 
-use crate::harness::{Outcome, Run, TIMEOUT, chain, until};
+use crate::harness::{Outcome, PROGRAM, Run, TIMEOUT, TempDir, chain, until};
 use crate::http_sink::{HASTY, numbered, piped};
 use crate::logs::twins_json;
 use crate::receiver::{Answer, OK, Receiver};
 use serde_json::Value;
 use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt;
 
 /// What a receiver says that wants none of it.
 const REFUSAL: Answer = Answer::Status(400, "", "");
@@ -314,5 +315,44 @@ fn no_secret_is_said_whatever_fails() {
         for secret in SECRETS {
             assert!(!said.contains(secret), "{secret}: {said}");
         }
+    }
+}
+
+#[test]
+fn the_journal_is_told_the_level_of_a_line_and_has_a_time_of_its_own() {
+    let dir = TempDir::new();
+    dir.write("stderr", "");
+    let path = dir.path().join("stderr");
+    let metadata = std::fs::metadata(&path).unwrap();
+    let stream = format!("{}:{}", metadata.dev(), metadata.ino());
+    let say = |stream: &str, format: &str| {
+        let script = format!("exec \"$0\" -v --log-format {format} 2>{}", path.display());
+        let run = Run::of("/bin/sh").arg("-c").arg(&script).arg(PROGRAM);
+        // Nobody listens there: a warning.
+        let run = run.env("JOURNAL_STREAM", stream).env("NOTIFY_SOCKET", "/nobody");
+        run.stdin(twins_json(1, "1 + 1")).run().exits(0);
+        std::fs::read_to_string(&path).unwrap()
+    };
+    let said = say(&stream, "text");
+    assert!(said.contains("<4> WARN the service manager can't be told"), "{said}");
+    assert!(said.contains("<6> INFO done "), "{said}");
+    assert!(said.lines().all(|line| line.starts_with('<')), "{said}");
+    // An object each, behind what the journal takes off.
+    let said = say(&stream, "json");
+    let lines: Vec<&str> = said.lines().map(|line| line.get(3..).unwrap()).collect();
+    let entries = entries(&lines.join("\n"));
+    assert_eq!(entry(&entries, "done")["level"], "INFO");
+    assert!(said.lines().last().unwrap().starts_with("<6>{"), "{said}");
+    // So is what is wrong with a config.
+    let script = format!("exec \"$0\" validate -c config.toml 2>{}", path.display());
+    dir.write("config.toml", "[sinks.out]\ntype = \"console\"\ninputs = [\"nobody\"]\n");
+    let run = Run::of("/bin/sh").arg("-c").arg(&script).arg(PROGRAM).current_dir(dir.path());
+    run.env("JOURNAL_STREAM", &stream).run().exits(2);
+    let said = std::fs::read_to_string(&path).unwrap();
+    assert!(said.contains("nobody") && said.lines().all(|line| line.starts_with("<3>")), "{said}");
+    // Somebody has put another one in its place, or the variable says nothing.
+    for other in ["1:1", "", "x", &stream.replace(':', "")] {
+        let said = say(other, "text");
+        assert!(said.contains("Z  WARN the service") && !said.contains('<'), "{other}: {said}");
     }
 }

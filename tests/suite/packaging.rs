@@ -3,10 +3,11 @@
 
 use crate::harness::{Live, PROGRAM, Run, TIMEOUT, TempDir, root, until};
 use crate::logs::*;
-use crate::receiver::{OK, Received, Receiver};
+use crate::receiver::{Answer, OK, Received, Receiver};
 use crate::tools::has;
 use serde_json::Value;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 /// What `systemd-analyze security` may say of the unit at most, on its scale from 0 to 100.
@@ -71,6 +72,22 @@ fn systemd_accepts_the_unit_and_finds_little_exposed() {
     assert!(is_well, "{said}");
     let (is_well, _) = ask(&["security", "--no-pager", "--offline=true", "--threshold=1"]);
     assert!(!is_well, "a threshold says something");
+    // With each of the drop-ins at its end.
+    let text = fs::read_to_string(&unit).unwrap();
+    let (_, notes) = text.split_once("[Install]").unwrap();
+    let drop_ins = notes.split("#     [Service]\n").skip(1);
+    let drop_ins: Vec<String> = drop_ins
+        .map(|note| {
+            note.lines()
+                .map_while(|line| line.strip_prefix("#     "))
+                .fold(String::new(), |all, line| all + line + "\n")
+        })
+        .collect();
+    assert!(text.contains("# Six of those are at the end") && drop_ins.len() == 6, "{drop_ins:?}");
+    for drop_in in drop_ins {
+        dir.write("evaltrail.service", &format!("{text}\n[Service]\n{drop_in}"));
+        assert_eq!(ask(&["verify", "--man=no"]), (true, String::new()), "{drop_in}");
+    }
 }
 
 #[test]
@@ -105,6 +122,71 @@ fn the_unit_runs_the_config_that_the_package_installs() {
 }
 
 #[test]
+fn what_the_package_takes_along_is_there() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap().parse::<toml::Table>().unwrap();
+    let assets = manifest["package"]["metadata"]["deb"]["assets"].as_array().unwrap();
+    let script = packaged("assets.sh");
+    for source in assets.iter().map(|asset| asset[0].as_str().unwrap()) {
+        match source.strip_prefix("target/release/assets/") {
+            Some(made) => assert!(script.contains(&format!("\"$2/{made}\"")), "{source}"),
+            None if source == "target/release/evaltrail" => {}
+            None => {
+                let pattern = root().join(source).display().to_string();
+                assert!(glob::glob(&pattern).unwrap().flatten().any(|path| path.is_file()), "{source}");
+            }
+        }
+    }
+}
+
+#[test]
+fn purging_removes_what_it_can_and_tells_of_the_rest() {
+    let dir = TempDir::new();
+    let folder = dir.path().display().to_string();
+    let script = packaged("debian/postrm").replace("/var/", &format!("{folder}/var/"));
+    for name in ["lib", "log"] {
+        dir.write(&format!("var/{name}/private/evaltrail/a"), "");
+        std::os::unix::fs::symlink("private/evaltrail", dir.path().join(format!("var/{name}/evaltrail")))
+            .unwrap();
+    }
+    // What has a file system of its own here, and what can't be removed.
+    fs::create_dir(dir.path().join("bin")).unwrap();
+    let stub = |name: &str, text: &str| {
+        let path = dir.path().join("bin").join(name);
+        fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    stub("mountpoint", "case $2 in */log/private/evaltrail) exit 0 ;; esac; exit 1");
+    let postrm = |what: &str| {
+        let run = Run::of("/bin/sh").arg_all(&["-c", &script, "postrm", what]);
+        run.env("PATH", &format!("{folder}/bin:/usr/bin:/bin")).run().exits(0)
+    };
+    let is_there = |name: &str| fs::symlink_metadata(dir.path().join(name)).is_ok();
+    postrm("remove");
+    assert!(is_there("var/lib/private/evaltrail/a") && is_there("var/log/evaltrail"));
+    let said = postrm("purge");
+    assert!(!is_there("var/lib/private/evaltrail") && !is_there("var/lib/evaltrail"), "{said:?}");
+    assert!(is_there("var/log/private/evaltrail/a") && !is_there("var/log/evaltrail"), "{said:?}");
+    assert!(said.stderr.contains("a file system of its own"), "{said:?}");
+    stub("mountpoint", "exit 1");
+    stub("rm", "exit 1");
+    let said = postrm("purge");
+    assert!(said.stdout.contains(&format!("removes {folder}/var/log/private/evaltrail\n")), "{said:?}");
+    assert!(said.stderr.contains("could not be removed"), "{said:?}");
+}
+
+#[test]
+fn the_config_in_the_image_can_be_asked_whether_it_lives() {
+    let dockerfile = packaged("Dockerfile");
+    let lines = dockerfile.lines().find_map(|line| line.trim().strip_prefix("&& printf ")).unwrap();
+    let (lines, into) = lines.split_once(" >> /out").unwrap();
+    assert!(dockerfile.contains(&format!(" configs/files.toml /out{into} ")), "{into}");
+    let lines = Run::of("/bin/sh").arg("-c").arg(&format!("printf {lines}")).run().exits(0).stdout;
+    let config = fs::read_to_string(root().join("configs/files.toml")).unwrap() + &lines;
+    assert!(config.parse::<toml::Table>().unwrap().contains_key("api"), "{lines}");
+    Run::new(&["validate"]).config(&config).run().exits(0);
+}
+
+#[test]
 fn the_configs_in_the_manifests_are_valid_and_pass_their_tests() {
     for manifest in ["kubernetes/daemonset.yaml", "kubernetes/sidecar.yaml"] {
         let config = config_of(manifest);
@@ -126,6 +208,10 @@ fn the_daemonset_reads_livebooks_and_not_itself() {
     dir.write("livebook_livebook-0_9c1d/livebook/0.log", &line(&structured_json(1, "1 + 1")));
     dir.write("default_livebook-7d9f-abcde_9c1e/livebook/1.log", &line(&structured_json(2, "2 + 2")));
     dir.write("livebook_evaltrail-x2x4z_9c1f/evaltrail/0.log", &line(&structured_json(3, "3 + 3")));
+    // What the kubelet packs is there twice for a while.
+    let old = "livebook_livebook-0_9c1d/livebook/0.log.20251006-090301";
+    dir.write(old, &line(&structured_json(4, "4 + 4")));
+    dir.write(&format!("{old}.tmp"), &line(&structured_json(4, "4 + 4")));
     let config = config_of("kubernetes/daemonset.yaml")
         .replace("/var/log/pods", &logs)
         .replace("/var/lib/evaltrail", &format!("{logs}/data"))
@@ -134,7 +220,7 @@ fn the_daemonset_reads_livebooks_and_not_itself() {
     let events = outcome.events();
     let mut codes = codes(&events);
     codes.sort();
-    assert_eq!(codes, ["1 + 1", "2 + 2"]);
+    assert_eq!(codes, ["1 + 1", "2 + 2", "4 + 4"]);
 }
 
 /// The pod of the sidecar, with its two scripts and their pipe.
@@ -193,12 +279,43 @@ fn the_sidecar_reads_what_livebook_writes_whichever_of_them_restarts() {
     // What Livebook writes meanwhile waits in the pipe.
     fs::write(flag("more"), "").unwrap();
     assert!(until(TIMEOUT, || flag("wrote").exists()));
-    let trail = pod.container(0, &server);
+    let mut trail = pod.container(0, &server);
     pod.waits_for(&["1", "2"]);
     fs::write(flag("end"), "").unwrap();
-    // When Livebook ends, so does it, with all that was written.
     let (status, stderr) = livebook.wait(TIMEOUT);
     assert_eq!(status.code(), Some(0), "{stderr}");
+    // The next Livebook has the same reader.
+    let (status, stderr) = pod.container(1, &says(3, "3")).wait(TIMEOUT);
+    assert_eq!(status.code(), Some(0), "{stderr}");
+    pod.waits_for(&["1", "2", "3"]);
+    assert!(trail.is_running(), "{}", trail.stderr());
+    trail.signal("TERM");
     let (status, stderr) = trail.wait(TIMEOUT);
     assert_eq!(status.code(), Some(0), "{stderr}");
+}
+
+#[test]
+fn a_livebook_that_restarts_while_the_siem_is_away_does_not_wait() {
+    let away = Receiver::start(|_, _| Answer::Status(503, "", ""));
+    let pod = Pod { siem: away, ..Pod::new() };
+    // Each of them writes more than a pipe holds, and ends when it could.
+    let much = structured_json(1, &"x".repeat(1_000)).repeat(200);
+    let server = format!("cat <<'END'\n{much}END\n");
+    let mut trail = pod.container(0, &server);
+    for _ in 0..2 {
+        let (status, stderr) = pod.container(1, &server).wait(TIMEOUT);
+        assert_eq!(status.code(), Some(0), "{stderr}");
+    }
+    assert!(trail.is_running(), "{}", trail.stderr());
+    trail.kill();
+}
+
+/// Only who can read the trail anyway may be shown what passes, and only who serves users may be asked whether it is ready.
+#[test]
+fn the_sidecar_shows_nothing_to_its_neighbours_and_keeps_nobody_from_livebook() {
+    let manifest = packaged("kubernetes/sidecar.yaml");
+    let config = config_of("kubernetes/sidecar.yaml").parse::<toml::Table>().unwrap();
+    assert_eq!(config["api"]["tap"].as_str(), Some("off"));
+    let (sidecar, livebook) = manifest.split_once("\n      containers:\n").unwrap();
+    assert!(!sidecar.contains("readinessProbe:\n") && livebook.contains("readinessProbe:\n"));
 }

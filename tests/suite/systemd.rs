@@ -6,7 +6,7 @@ use crate::reload::STDIN;
 use crate::tools::free_address;
 use std::io::ErrorKind;
 use std::net::TcpStream;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
 use std::time::Duration;
 
@@ -202,6 +202,39 @@ fn a_watchdog_of_another_process_is_not_fed() {
 }
 
 #[test]
+fn a_manager_may_listen_under_a_name_that_is_in_no_file_system() {
+    use std::os::linux::net::SocketAddrExt;
+    let name = format!("evaltrail-test-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).unwrap();
+    let socket = UnixDatagram::bind_addr(&address).unwrap();
+    socket.set_read_timeout(Some(TIMEOUT)).unwrap();
+    let manager = Manager { socket, dir: TempDir::new() };
+    let notify = format!("@{name}");
+    let mut live = manager.starts_with(&format!("{STDIN}{CONSOLE}"), &[("NOTIFY_SOCKET", notify.as_str())]);
+    manager.hears_of("READY=1\n");
+    live.close_stdin();
+    manager.hears_of("STOPPING=1\n");
+    ends_well(live);
+    manager.hears_no_more();
+}
+
+#[test]
+fn trouble_is_shown_long_before_counts_are() {
+    let manager = Manager::new();
+    // Nothing of what is only counted would be told of so soon.
+    manager.socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let nobody = free_address();
+    let sink = format!("[sinks.siem]\ntype = \"http\"\ninputs = [\"in\"]\nuri = \"http://{nobody}/\"\n");
+    let mut live = manager.starts(&format!("{STDIN}{sink}"));
+    let line = manager.hears_of("READY=1\n");
+    assert!(!line.contains("in trouble"), "{line}");
+    live.write(other_json(1).as_bytes());
+    let line = manager.hears_of("STATUS=");
+    assert!(line.starts_with("in trouble: siem; "), "{line}");
+    live.kill();
+}
+
+#[test]
 fn a_long_flow_makes_a_short_line() {
     let manager = Manager::new();
     let name = "long".repeat(60);
@@ -231,7 +264,8 @@ fn a_manager_that_can_not_be_told_costs_a_line_of_the_log() {
     let nobody = dir.path().join("nobody");
     // A socket that nobody has bound any more is there, and answers nothing.
     drop(UnixDatagram::bind(dir.path().join("left")).unwrap());
-    for path in [nobody.as_path(), &dir.path().join("left"), Path::new("/")] {
+    let unnamed = Path::new("@evaltrail-test-nobody");
+    for path in [nobody.as_path(), &dir.path().join("left"), Path::new("/"), unnamed] {
         let run = Run::new(&[]).env("NOTIFY_SOCKET", path.to_str().unwrap()).env("WATCHDOG_USEC", "2000");
         let outcome = run.stdin(twins_json(1, "1 + 1")).run().exits(0);
         assert_eq!(codes(&outcome.events()), ["1 + 1"]);

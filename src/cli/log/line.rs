@@ -115,10 +115,21 @@ impl Line {
     pub fn text(&self, now_ms: u64, colour: bool) -> String {
         let level = self.level.as_str();
         let time = time(now_ms);
-        let mut text = match (colour, number(self.level)) {
+        let text = match (colour, number(self.level)) {
             (true, number) => format!("\x1b[2m{time}\x1b[0m \x1b[{number}m{level:>5}\x1b[0m "),
             (false, _) => format!("{time} {level:>5} "),
         };
+        self.said(text, colour)
+    }
+
+    /// For systemd's journal, which has a time of its own.
+    pub fn journal(&self) -> String {
+        let text = format!("{}{:>5} ", priority(self.level), self.level.as_str());
+        self.said(text, false)
+    }
+
+    /// The message and the fields, behind `text`.
+    fn said(&self, mut text: String, colour: bool) -> String {
         escape(&self.message, &mut text);
         for (name, said) in &self.fields {
             let value = match said {
@@ -133,6 +144,11 @@ impl Line {
         }
         text.push('\n');
         text
+    }
+
+    /// As [`Line::json`], with its level for the journal in front.
+    pub fn journal_json(&self, now_ms: u64) -> String {
+        priority(self.level).to_owned() + &self.json(now_ms)
     }
 
     /// For programs: one object.
@@ -152,6 +168,16 @@ impl Line {
         let members: Vec<String> =
             members.iter().map(|(name, value)| format!("{}:{value}", Value::from(*name))).collect();
         format!("{{{}}}\n", members.join(","))
+    }
+}
+
+/// What the journal takes off the beginning of a line, and keeps as its priority: those of syslog.
+pub fn priority(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "<3>",
+        Level::WARN => "<4>",
+        Level::INFO => "<6>",
+        Level::DEBUG | Level::TRACE => "<7>",
     }
 }
 
@@ -291,6 +317,8 @@ mod tests {
         assert_eq!((&json["sink"], &json["lines"]), (&Value::from("a \"b\"\n"), &Value::from(3)));
         assert!(line.json(1).starts_with("{\"timestamp\":\"1970-01-01T00:00:00.001Z\",\"level\":\"WARN\","));
         assert!(line.text(1, true).ends_with('\n') && line.text(1, true).matches('\n').count() == 1);
+        let journal = text.replace("1970-01-01T00:00:00.001Z ", "<4>");
+        assert_eq!(line.journal(), journal);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Finds the files that a source reads.
 
 use super::input::Place;
-use glob::{GlobError, MatchOptions, Pattern, PatternError};
+use glob::{MatchOptions, Pattern, PatternError};
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -60,13 +61,17 @@ impl Patterns {
     }
 
     /// The files that match, each once, the oldest first; `trouble` hears of folders that can't be read.
-    pub fn find(&self, mut trouble: impl FnMut(&GlobError)) -> Vec<Found> {
+    pub fn find(&self, mut trouble: impl FnMut(String)) -> Vec<Found> {
         let mut found = Vec::new();
         let mut places = BTreeSet::new();
         for pattern in &self.include {
+            if let Some(why) = closed(pattern) {
+                trouble(why);
+                continue;
+            }
             for path in glob::glob_with(pattern, OPTIONS).into_iter().flatten() {
                 match path {
-                    Err(e) => trouble(&e),
+                    Err(e) => trouble(format!("{}: {}", e.path().display(), e.error())),
                     Ok(path) if self.exclude.iter().any(|no| no.matches_path_with(&path, OPTIONS)) => {}
                     // Two names of one file: its links are one log.
                     Ok(path) => found.extend(Found::at(&path).filter(|found| places.insert(found.place))),
@@ -79,11 +84,22 @@ impl Patterns {
     }
 }
 
-/// What the names of a log and of its rotated files have in common: `app.log` of `app.log.2.gz` and of
-/// `app.log-20261122`.
+/// Why nothing below the folder can be found that all files of a pattern lie in: a name in a folder that may not be searched
+/// looks as if it were not there.
+fn closed(pattern: &str) -> Option<String> {
+    let literal = pattern.split(['*', '?', '[']).next()?;
+    let folder = literal.rsplit_once('/').map(|(folder, _)| folder).filter(|folder| !folder.is_empty())?;
+    // The dot asks for the right to search the folder itself.
+    let e = std::fs::metadata(format!("{folder}/.")).err()?;
+    (e.kind() == ErrorKind::PermissionDenied).then(|| format!("{folder}: {e}"))
+}
+
+/// What the names of a log and of its rotated files have in common: `app.log` of `app.log.2.gz`, of `app.log-20261122`,
+/// and of `app.log.2.tmp`, which the kubelet packs into before it gives the name its `.gz`.
 pub fn stem(path: &Path) -> PathBuf {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return path.to_owned() };
-    let mut stem = name;
+    let is_rotated = |name: &&str| name.ends_with(|c: char| c.is_ascii_digit());
+    let mut stem = name.strip_suffix(".tmp").filter(is_rotated).unwrap_or(name);
     for end in [".gz", ".zst"] {
         stem = stem.strip_suffix(end).unwrap_or(stem);
     }
@@ -113,6 +129,10 @@ mod tests {
             ("app.log.2026-11-22", "app.log"),
             ("app.log.2026-11-22T10:00:00Z", "app.log"),
             ("app.gz", "app"),
+            ("0.log.20251006-090301", "0.log"),
+            ("0.log.20251006-090301.tmp", "0.log"),
+            ("app.tmp", "app.tmp"),
+            ("app.tmp.1", "app.tmp"),
             ("7.log", "7.log"),
             ("123", "123"),
             ("file12.log", "file12.log"),

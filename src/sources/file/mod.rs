@@ -22,8 +22,8 @@
 //!
 //! A file is known by its first line *and* its inode, and by what stands in front of the place where the reading stands;
 //! one that is shorter than that, or has something else there, is a new file. The files of one log (`app.log`,
-//! `app.log.1`, `app.log.2.gz`) are read oldest first. A copy that rotation makes (`copytruncate`, compression) is read
-//! on from where its original was left.
+//! `app.log.1`, `app.log.2.gz`) are read oldest first. A copy that rotation makes (`copytruncate`, compression, also by way
+//! of an `app.log.2.tmp`) is read on from where its original was left.
 //!
 //! A last line without a newline waits until it is whole; it is handed on as it stands when its file is finished: rotated
 //! or deleted, or at the end of a run with `--once`. What can't be decoded leaves by the port `faults`, as

@@ -26,17 +26,9 @@ impl Reader {
     /// Looks for files, and finds out what has become of those that are known.
     pub(super) fn scan(&mut self) -> Result<(), Stopped> {
         let now = clock::monotonic();
-        let id = self.id.clone();
-        let is_first = self.is_first_scan;
-        let mut failed = None;
-        let found = self.patterns.find(|e| {
-            match is_first {
-                true => tracing::warn!(source = id, "can't look into a folder: {e}"),
-                false => tracing::debug!(source = id, "can't look into a folder: {e}"),
-            }
-            failed = Some(format!("can't look into a folder: {e}"));
-        });
-        self.troubles.look(&self.meter, failed.as_deref().filter(|_| !self.once));
+        let mut failed = Vec::new();
+        let found = self.patterns.find(|why| failed.push(why));
+        self.tell_of_folders(failed);
         if found.is_empty() && self.is_first_scan {
             let patterns = self.options.include.join(", ");
             tracing::warn!(source = self.id, "no file matches {patterns}");
@@ -77,6 +69,22 @@ impl Reader {
         }
         (self.is_first_scan, self.is_first_run) = (false, false);
         Ok(())
+    }
+
+    /// A look into all folders is over; `failed` says which could not be looked into, and why.
+    fn tell_of_folders(&mut self, failed: Vec<String>) {
+        let (source, now) = (&self.id, clock::monotonic());
+        let again = if self.once { "" } else { "; it is tried again" };
+        for why in &failed {
+            if self.troubles.looking.failed(why, now).is_some() {
+                tracing::warn!(source, "can't look into a folder: {why}{again}");
+            }
+        }
+        let last = failed.last().map(|why| format!("can't look into a folder: {why}"));
+        if last.is_none() && self.troubles.looking.worked(now).is_some() {
+            tracing::info!(source, "can look into every folder again");
+        }
+        self.troubles.look(&self.meter, last.as_deref().filter(|_| !self.once));
     }
 
     /// Files that were not found where they should be: renamed, deleted, or replaced.

@@ -4,7 +4,7 @@
 
 use super::reader::Reader;
 use super::watched::Phase;
-use crate::delivery::{Meter, Trouble, clock};
+use crate::delivery::{Failing, Meter, Trouble, clock};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,8 @@ pub const TROUBLE_WAIT: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Troubles {
     folder: Option<Trouble>,
+    /// What was said of folders that can't be looked into.
+    pub looking: Failing,
     checkpoints: Option<Trouble>,
 }
 
