@@ -207,6 +207,14 @@ impl Run {
     }
 }
 
+/// Sends a signal by its name to a process, or to a group (`-PID`); whether there was one. The shell does it by itself: a
+/// small Debian has no program for it.
+pub fn kill(name: &str, target: &str) -> bool {
+    let mut command = Command::new("sh");
+    command.args(["-c", "kill -s \"$0\" -- \"$1\"", name, target]).stderr(Stdio::null());
+    command.status().unwrap().success()
+}
+
 /// A running program. Dropped, it is killed.
 pub struct Live {
     child: Child,
@@ -276,9 +284,7 @@ impl Live {
 
     /// Sends a signal by its name (`TERM`).
     pub fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let status = Command::new("kill").args(["-s", name, &pid]).status().unwrap();
-        assert!(status.success());
+        assert!(kill(name, &self.child.id().to_string()));
     }
 
     /// Waits until the program listens for signals: its config is read then.

@@ -276,7 +276,7 @@ impl Desk {
     pub fn close(&mut self) -> Result<(), String> {
         for mut beside in std::mem::take(&mut self.beside) {
             let pid = beside.child.id().to_string();
-            drop(Command::new("kill").args(["-s", "TERM", &pid]).stderr(Stdio::null()).status());
+            crate::harness::kill("TERM", &pid);
             let ends = until(STOP, || beside.child.try_wait().unwrap().is_some());
             let said = std::fs::read_to_string(&beside.stderr).unwrap_or_default();
             if !ends {
@@ -302,8 +302,7 @@ impl Drop for Desk {
 
 /// Ends a process group of ours; there is nothing to do where it is gone.
 fn kill(group: u32) {
-    let group = format!("-{group}");
-    drop(Command::new("kill").args(["-s", "KILL", "--", &group]).stderr(Stdio::null()).status());
+    crate::harness::kill("KILL", &format!("-{group}"));
 }
 
 fn exit_code(block: &Block) -> Result<i32, String> {
