@@ -95,7 +95,7 @@ pub fn tell(outcome: &Outcome, time: Duration) {
             Part { id, kind: outcome.roles.get(id).copied().unwrap_or_default(), totals }
         };
         let parts: Vec<Part<'_>> = outcome.totals.iter().map(part).collect();
-        summarise(&parts, time);
+        summarise(&parts, &outcome.undelivered, time);
     }
     for (id, totals) in outcome.totals.iter().filter(|(_, totals)| !totals.hits.is_empty()) {
         let hits = counts(totals.hits.iter().map(|(rule, count)| (&**rule, *count)), usize::MAX);
@@ -111,7 +111,7 @@ pub fn tell(outcome: &Outcome, time: Duration) {
 }
 
 /// One line that says where everything went.
-pub fn summarise(parts: &[Part<'_>], time: Duration) {
+fn summarise(parts: &[Part<'_>], left: &BTreeMap<String, u64>, time: Duration) {
     let sum = |kind: &str, count: fn(&Totals) -> u64| -> u64 {
         parts.iter().filter(|part| part.kind == kind).map(|part| count(part.totals)).sum()
     };
@@ -135,6 +135,8 @@ pub fn summarise(parts: &[Part<'_>], time: Duration) {
     let count = |count: u64| (count > 0 || is_json()).then_some(count);
     let several = |kind: &str| parts.iter().filter(|part| part.kind == kind).count() > 1 || is_json();
     let rejected = sum("sink", |totals| totals.events_rejected);
+    let undelivered: u64 = left.values().sum();
+    let left = counts(left.iter().map(|(id, count)| (id.as_str(), *count)), NAMES_MAX);
     let faults = (undecoded > 0 || is_json()).then(|| counts(faults, usize::MAX));
     macro_rules! say {
         ($level:ident, $($words:tt)+) => {
@@ -146,6 +148,8 @@ pub fn summarise(parts: &[Part<'_>], time: Duration) {
                 dropped = counts(dropped, usize::MAX),
                 rejected,
                 rejected_by = (rejected > 0 || is_json()).then(|| by_id("sink", |totals| totals.events_rejected)),
+                undelivered = count(undelivered),
+                undelivered_by = (undelivered > 0 || is_json()).then_some(left),
                 faults,
                 lost_batches = count(sum("source", |totals| totals.batches_lost)),
                 retries = count(sum("sink", |totals| totals.retries)),
