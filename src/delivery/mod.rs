@@ -31,7 +31,7 @@ pub use drive::{Ended, SinkContext, SinkTask, Work};
 pub use emitter::{Emission, Emitter, FAULTS, Receipt};
 pub use exclusive::Exclusive;
 pub use intake::{Intake, Told};
-pub use ledger::{Ledger, Noted};
+pub use ledger::{Ledger, Noted, Tally};
 pub use meter::{Meter, Totals, Trouble};
 pub use outputs::{Consumers, Exchange, Outputs, Wanted};
 pub use progress::{Position, Progress};
