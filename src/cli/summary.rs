@@ -5,7 +5,7 @@
 //! fields are there, in text those that are not zero.
 
 use super::log::{counts, is_json, tell_held_back};
-use crate::delivery::Totals;
+use crate::delivery::{Totals, counted};
 use crate::topology::{Node, Outcome, Plan};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -103,7 +103,13 @@ pub fn tell(outcome: &Outcome, time: Duration) {
     }
     for (id, totals) in outcome.totals.iter().filter(|(_, totals)| totals.events_buffered > 0) {
         let events = totals.events_buffered;
-        tracing::info!(sink = id, events, "{events} events stay in the buffer on disk for the next start");
+        tracing::info!(
+            sink = id,
+            events,
+            "{} {} in the buffer on disk for the next start",
+            counted(events, "event"),
+            if events == 1 { "stays" } else { "stay" }
+        );
     }
     for failure in &outcome.failures {
         tracing::error!("{failure}");

@@ -4,7 +4,7 @@
 //! several sinks is left in each that has not delivered it, as it counts as delivered by each that has.
 
 use super::plan::Plan;
-use crate::delivery::Totals;
+use crate::delivery::{Totals, counted};
 use std::collections::BTreeMap;
 
 /// Components that are named.
@@ -37,7 +37,7 @@ pub fn tell(undelivered: &BTreeMap<String, u64>, plan: &Plan) -> String {
         ("stdin", "those of standard input are lost"),
     ];
     let fates: Vec<&str> = fates.into_iter().filter(|(kind, _)| has(kind)).map(|(_, fate)| fate).collect();
-    let (s, are) = if count == 1 { ("", "was") } else { ("s", "were") };
+    let (records, were) = (counted(count, "record"), if count == 1 { "was" } else { "were" });
     let fates = if fates.is_empty() { String::new() } else { format!(". Of these, {}", fates.join("; ")) };
-    format!(": {count} record{s} {are} taken in and not delivered ({}){fates}", names.join(", "))
+    format!(": {records} {were} taken in and not delivered ({}){fates}", names.join(", "))
 }

@@ -17,6 +17,7 @@ use super::sync::sync_all;
 use super::tree::Edge;
 use super::writer::{OpenSegment, Pending, Settings, Writer, publish, replace, write_tiles};
 use crate::delivery::disk::{self, Trouble};
+use crate::delivery::{are, counted};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
@@ -117,10 +118,10 @@ impl Writer {
         }
         let lost = |why: &str| {
             let why = format!(
-                "the trail was signed with {} records, and {why}: it was put back to an older state, or records were taken \
+                "the trail was signed with {}, and {why}: it was put back to an older state, or records were taken \
                  away. Look with `evaltrail trail verify`; put back what is missing, or begin another trail in an empty \
                  folder with another key",
-                signed.size
+                counted(signed.size, "record")
             );
             Trouble::because(&folder, &why)
         };
@@ -194,7 +195,10 @@ impl Writer {
             let (records, len) = find_end(segment, size)?;
             if records < size {
                 let why = format!(
-                    "{size} records are signed, and {records} are there: records were taken away. Look with `evaltrail trail verify`"
+                    "{} {} signed, and {records} {} there: records were taken away. Look with `evaltrail trail verify`",
+                    counted(size, "record"),
+                    are(size),
+                    are(records)
                 );
                 return Err(Trouble::because(&segment.path, &why));
             }
@@ -209,7 +213,9 @@ impl Writer {
             self.segment = OpenSegment { segment: segment.clone(), file: None, len, day };
         } else if size > 0 {
             let why = format!(
-                "{size} records are signed, and the newest of them are not there. Look with `evaltrail trail verify`"
+                "{} {} signed, and the newest of them are not there. Look with `evaltrail trail verify`",
+                counted(size, "record"),
+                are(size)
             );
             return Err(Trouble::because(&folder.join(RECORDS), &why));
         }
