@@ -83,8 +83,10 @@ const EVERY_SECS_MAX: u32 = 3_600;
 const FLUSH_EVENTS_MAX: usize = 16_384;
 /// How often retention looks.
 const RETAIN_EVERY_MS: u64 = 3_600_000;
-/// How often a trail is tried that could not be opened while no event comes.
+/// How long a trail that could not be opened is left alone while no event comes, at least, and in times of what finding
+/// that out took: records may have to be read for it.
 const OPEN_EVERY_MS: u64 = 5_000;
+const OPEN_REST: u64 = 10;
 
 /// The options; see the [module](self).
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -320,7 +322,7 @@ impl TrailSink {
 
     /// Opens the trail before there is an event for it, and says once what is in the way.
     fn try_to_open(&mut self) {
-        let before = self.obstacle.take();
+        let (before, begun_ms) = (self.obstacle.take(), clock::now_ms());
         match self.open().map(drop) {
             Ok(()) if before.is_some() => tracing::info!(sink = self.id, "the trail can be written now"),
             Ok(()) => {}
@@ -328,7 +330,9 @@ impl TrailSink {
                 if before.as_ref() != Some(&why) {
                     tracing::warn!(sink = self.id, "the first event will have to wait: {why}");
                 }
-                (self.obstacle, self.open_at_ms) = (Some(why), clock::now_ms() + OPEN_EVERY_MS);
+                let now_ms = clock::now_ms();
+                let wait_ms = OPEN_EVERY_MS.max(now_ms.saturating_sub(begun_ms) * OPEN_REST);
+                (self.obstacle, self.open_at_ms) = (Some(why), now_ms + wait_ms);
             }
         }
     }
