@@ -37,7 +37,12 @@ pub fn tell(undelivered: &BTreeMap<String, u64>, plan: &Plan) -> String {
         ("stdin", "those of standard input are lost"),
     ];
     let fates: Vec<&str> = fates.into_iter().filter(|(kind, _)| has(kind)).map(|(_, fate)| fate).collect();
-    let (records, were) = (counted(count, "record"), if count == 1 { "was" } else { "were" });
     let fates = if fates.is_empty() { String::new() } else { format!(". Of these, {}", fates.join("; ")) };
-    format!(": {records} {were} taken in and not delivered ({}){fates}", names.join(", "))
+    let names = names.join(", ");
+    if undelivered.len() > 1 {
+        // One record may be left in several.
+        return format!(": of the records that were taken in, some were not delivered ({names}){fates}");
+    }
+    let were = if count == 1 { "was" } else { "were" };
+    format!(": {} {were} taken in and not delivered ({names}){fates}", counted(count, "record"))
 }

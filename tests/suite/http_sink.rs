@@ -311,6 +311,17 @@ fn proxies_are_taken_from_the_environment() {
 fn a_stop_says_how_much_is_not_delivered() {
     let nowhere = piped("http://127.0.0.1:1/", HASTY);
     let fan_out = format!("{nowhere}\n[sinks.null]\ntype = \"blackhole\"\ninputs = [\"in\"]\n");
+    let twice = format!(
+        "{nowhere}\n{}",
+        nowhere.split_once("[sinks.siem]").unwrap().1.replacen("\n", "[sinks.b]\n", 1)
+    );
+    let mut live = Run::new(&[]).config(&twice).live();
+    live.write(b"a\nb\n");
+    live.says("can't connect");
+    live.signal("TERM");
+    let (_, said) = live.wait(TIMEOUT);
+    let error = "of the records that were taken in, some were not delivered (b 2, siem 2). Of these, those of standard";
+    assert!(said.contains(error) && said.contains(" undelivered_by=\"4 (b 2, siem 2)\" "), "{said}");
     for (config, delivered) in
         [(&nowhere, "delivered=0"), (&fan_out, "delivered=4 delivered_by=\"4 (null 4)\"")]
     {
