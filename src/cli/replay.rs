@@ -7,6 +7,7 @@ use super::run::{first_signal, runtime};
 use super::{EXIT_FAILED, EXIT_REFUSED, complain};
 use crate::config::Environment;
 use crate::delivery::TakeError;
+use crate::delivery::are;
 use crate::topology::{ReplayError, Replayed, replay};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -79,7 +80,11 @@ fn tell(replayed: &Replayed, args: &ReplayArgs) {
         complain(&format!("{}:{number}: no dead letter: {why}\n", args.file.display()));
     }
     if *unreadable_total > unreadable.len() as u64 {
-        complain(&format!("{unreadable_total} lines in all are no dead letters\n"));
+        complain(&format!(
+            "{} in all {} no dead letters\n",
+            lines(*unreadable_total),
+            are(*unreadable_total)
+        ));
     }
     complain(&format!("delivered to `{}`: {delivered}; rejected again: {rejected}\n", args.sink));
 }

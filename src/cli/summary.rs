@@ -5,7 +5,7 @@
 //! fields are there, in text those that are not zero.
 
 use super::log::{counts, is_json, tell_held_back};
-use crate::delivery::Totals;
+use crate::delivery::{Totals, counted};
 use crate::topology::{Node, Outcome, Plan};
 use crate::transforms::audit_policy::NO_RECORD;
 use std::collections::BTreeMap;
@@ -96,7 +96,7 @@ pub fn tell(outcome: &Outcome, time: Duration) {
             Part { id, kind: outcome.roles.get(id).copied().unwrap_or_default(), totals }
         };
         let parts: Vec<Part<'_>> = outcome.totals.iter().map(part).collect();
-        summarise(&parts, time);
+        summarise(&parts, &outcome.undelivered, time);
     }
     for (id, totals) in outcome.totals.iter().filter(|(_, totals)| !totals.hits.is_empty()) {
         let hits = counts(totals.hits.iter().map(|(rule, count)| (&**rule, *count)), usize::MAX);
@@ -104,7 +104,13 @@ pub fn tell(outcome: &Outcome, time: Duration) {
     }
     for (id, totals) in outcome.totals.iter().filter(|(_, totals)| totals.events_buffered > 0) {
         let events = totals.events_buffered;
-        tracing::info!(sink = id, events, "{events} events stay in the buffer on disk for the next start");
+        tracing::info!(
+            sink = id,
+            events,
+            "{} {} in the buffer on disk for the next start",
+            counted(events, "event"),
+            if events == 1 { "stays" } else { "stay" }
+        );
     }
     for (id, totals) in outcome.totals.iter().filter(|(_, totals)| totals.events_out == 0) {
         tell_of_prefixes(id, totals);
@@ -129,7 +135,7 @@ fn tell_of_prefixes(transform: &str, totals: &Totals) {
 }
 
 /// One line that says where everything went.
-pub fn summarise(parts: &[Part<'_>], time: Duration) {
+fn summarise(parts: &[Part<'_>], left: &BTreeMap<String, u64>, time: Duration) {
     let sum = |kind: &str, count: fn(&Totals) -> u64| -> u64 {
         parts.iter().filter(|part| part.kind == kind).map(|part| count(part.totals)).sum()
     };
@@ -153,6 +159,8 @@ pub fn summarise(parts: &[Part<'_>], time: Duration) {
     let count = |count: u64| (count > 0 || is_json()).then_some(count);
     let several = |kind: &str| parts.iter().filter(|part| part.kind == kind).count() > 1 || is_json();
     let rejected = sum("sink", |totals| totals.events_rejected);
+    let undelivered: u64 = left.values().sum();
+    let left = counts(left.iter().map(|(id, count)| (id.as_str(), *count)), NAMES_MAX);
     let faults = (undecoded > 0 || is_json()).then(|| counts(faults, usize::MAX));
     macro_rules! say {
         ($level:ident, $($words:tt)+) => {
@@ -164,6 +172,8 @@ pub fn summarise(parts: &[Part<'_>], time: Duration) {
                 dropped = counts(dropped, usize::MAX),
                 rejected,
                 rejected_by = (rejected > 0 || is_json()).then(|| by_id("sink", |totals| totals.events_rejected)),
+                undelivered = count(undelivered),
+                undelivered_by = (undelivered > 0 || is_json()).then_some(left),
                 faults,
                 lost_batches = count(sum("source", |totals| totals.batches_lost)),
                 retries = count(sum("sink", |totals| totals.retries)),

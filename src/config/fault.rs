@@ -196,6 +196,16 @@ fn quotes(message: &str, secret: &str) -> bool {
     words.filter_map(|word| word.trim_matches(['.', 'e']).parse::<f64>().ok()).any(|other| other == number)
 }
 
+/// The highest number of a type that has one worth naming.
+fn highest(name: &str) -> Option<u64> {
+    match name {
+        "u8" => Some(u8::MAX.into()),
+        "u16" => Some(u16::MAX.into()),
+        "u32" => Some(u32::MAX.into()),
+        _ => None,
+    }
+}
+
 /// How serde's words for what it expected read to people; `expected` is the text of an [`Expected`].
 pub(super) fn in_words(expected: &str, with_bounds: bool) -> String {
     let whole = |min: &str, max: &str| match (with_bounds, max) {
@@ -262,7 +272,16 @@ impl serde::de::Error for Fault {
             Unexpected::Other(words) => Some(words.to_owned()),
             _ => None,
         };
-        Fault::new(Kind::Value { found, expected: in_words(&expected.to_string(), true) })
+        let expected = expected.to_string();
+        let high = match unexpected {
+            Unexpected::Unsigned(1..) | Unexpected::Signed(1..) => {
+                expected.strip_prefix("a nonzero ").and_then(highest)
+            }
+            _ => None,
+        };
+        let expected =
+            high.map_or_else(|| in_words(&expected, true), |high| format!("a whole number from 1 to {high}"));
+        Fault::new(Kind::Value { found, expected })
     }
 
     fn invalid_length(length: usize, expected: &dyn Expected) -> Fault {

@@ -2,7 +2,7 @@
 
 use super::BoxFuture;
 use super::clock::now_ms;
-use super::meter::Meter;
+use super::meter::{Meter, Trouble};
 use super::outputs::Outputs;
 use super::queue::{Outlet, Queued};
 use super::rejects::Rejects;
@@ -84,7 +84,8 @@ impl Work {
                 let SinkContext { id, queue, meter, leave, port, data_dir, .. } = cx;
                 let blocks = sink.blocks();
                 let counted = Counted::default();
-                let driver = SinkDriver { id, sink, queue, meter, leave, port, data_dir, counted };
+                let obstacle = None;
+                let driver = SinkDriver { id, sink, queue, meter, leave, port, data_dir, counted, obstacle };
                 SinkTask { blocks, run: Box::pin(driver.run()) }
             }
             Work::Requests(sink, policy) => {
@@ -106,6 +107,8 @@ struct SinkDriver {
     port: Arc<Outputs>,
     data_dir: PathBuf,
     counted: Counted,
+    /// While the sink knows that it can't write.
+    obstacle: Option<Trouble>,
 }
 
 /// What of the sink's own counts is in the meter.
@@ -273,6 +276,7 @@ impl SinkDriver {
             // Batches that keep coming do not put it off.
             if wake_at.is_some_and(|at| at <= now) {
                 self.sink.wake().await;
+                self.look();
                 self.announce().await;
                 continue;
             }
@@ -294,12 +298,25 @@ impl SinkDriver {
         }
     }
 
+    /// Shows what the sink knows to be in its way.
+    fn look(&mut self) {
+        match (self.sink.obstacle(), &self.obstacle) {
+            (Some(why), Some(obstacle)) => obstacle.go_on(&why),
+            (Some(why), None) => self.obstacle = Some(self.meter.trouble(&why)),
+            (None, _) => self.obstacle = None,
+        }
+    }
+
     async fn write(&mut self, events: &[Event]) -> Outcome {
-        self.retry(Some(events)).await
+        let outcome = self.retry(Some(events)).await;
+        self.look();
+        outcome
     }
 
     async fn flush(&mut self) -> Outcome {
-        self.retry(None).await
+        let outcome = self.retry(None).await;
+        self.look();
+        outcome
     }
 
     /// Writes `events`, or flushes where there are none to write, until it works or never will.
@@ -325,6 +342,8 @@ impl SinkDriver {
                 Err(WriteError::Transient(why)) => {
                     let wait = backoff.next_wait();
                     attempt.failed(&why, false, wait);
+                    // It says the same, and is over when this is.
+                    self.obstacle = None;
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
                         () = leave.wait() => return Outcome::Left,

@@ -4,15 +4,35 @@
 use super::emitter::Receipt;
 use crate::codec::Decoded;
 use crate::event::{Share, Verdict};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Kept while a stream is taken in.
 pub struct Ledger {
     share: Share,
-    accepted: u64,
-    rejected: u64,
+    tally: Arc<Tally>,
     noted: Vec<Noted>,
     /// How many faults may still be noted.
     notes_left: usize,
+}
+
+/// How much a ledger has counted so far, for those who can't wait for it.
+#[derive(Debug, Default)]
+pub struct Tally {
+    accepted: AtomicU64,
+    rejected: AtomicU64,
+}
+
+impl Tally {
+    /// Records that were taken, those included that nobody wants.
+    pub fn accepted(&self) -> u64 {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Records that could not be decoded.
+    pub fn rejected(&self) -> u64 {
+        self.rejected.load(Ordering::Relaxed)
+    }
 }
 
 /// A fault, for whoever sent the record.
@@ -32,14 +52,14 @@ impl Ledger {
     pub fn new(notes_max: usize) -> (Ledger, Receipt) {
         let (tell, receipt) = Receipt::new();
         let share = Share::new(tell);
-        (Ledger { share, accepted: 0, rejected: 0, noted: Vec::new(), notes_left: notes_max }, receipt)
+        (Ledger { share, tally: Arc::default(), noted: Vec::new(), notes_left: notes_max }, receipt)
     }
 
     /// Takes note of what was decoded.
     pub(super) fn note(&mut self, decoded: &Decoded) {
         let faults = decoded.faults.len() as u64;
-        self.rejected += faults;
-        self.accepted += decoded.records() - faults;
+        self.tally.rejected.fetch_add(faults, Ordering::Relaxed);
+        self.tally.accepted.fetch_add(decoded.records() - faults, Ordering::Relaxed);
         for fault in decoded.faults.iter().take(self.notes_left) {
             let offset = fault.event.origin().offset();
             self.noted.push(Noted { offset, reason: fault.kind.name(), detail: fault.detail.clone() });
@@ -58,14 +78,9 @@ impl Ledger {
         std::mem::take(&mut self.noted)
     }
 
-    /// Records that were taken, those included that nobody wants.
-    pub fn accepted(&self) -> u64 {
-        self.accepted
-    }
-
-    /// Records that could not be decoded.
-    pub fn rejected(&self) -> u64 {
-        self.rejected
+    /// What it has counted, and goes on to count.
+    pub fn tally(&self) -> Arc<Tally> {
+        Arc::clone(&self.tally)
     }
 
     /// Nothing more is sent: the receipt waits only for what is on its way.

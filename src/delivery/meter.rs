@@ -100,6 +100,15 @@ pub struct Totals {
     pub hits: Hits,
 }
 
+impl Totals {
+    /// Events that came in and are neither gone on, dropped, rejected nor on the disk: 0 at rest.
+    pub fn unsettled(&self) -> u64 {
+        let Totals { events_in, events_out, events_rejected, events_buffered, .. } = self;
+        let dropped: u64 = self.dropped.values().sum();
+        events_in.saturating_sub(events_out + events_rejected + events_buffered + dropped)
+    }
+}
+
 impl Meter {
     /// Counts events that came in.
     pub fn count_in(&self, events: u64) {

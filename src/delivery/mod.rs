@@ -24,6 +24,7 @@ mod shutdown;
 mod sink;
 mod tap;
 mod trouble;
+mod words;
 
 pub use dead_letters::{DeadLetters, TakeError, Taken, read_letter};
 pub use door::Door;
@@ -31,7 +32,7 @@ pub use drive::{Ended, SinkContext, SinkTask, Work};
 pub use emitter::{Emission, Emitter, FAULTS, Receipt};
 pub use exclusive::Exclusive;
 pub use intake::{Intake, Told};
-pub use ledger::{Ledger, Noted};
+pub use ledger::{Ledger, Noted, Tally};
 pub use meter::{Meter, Totals, Trouble};
 pub use outputs::{Consumers, Exchange, Outputs, Wanted};
 pub use progress::{Position, Progress};
@@ -43,6 +44,7 @@ pub use shutdown::{Shutdown, ShutdownTrigger};
 pub use sink::{Sink, WriteError};
 pub use tap::Tap;
 pub use trouble::{Failing, Lasting};
+pub use words::{are, counted};
 
 use std::future::Future;
 use std::path::PathBuf;

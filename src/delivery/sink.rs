@@ -63,6 +63,12 @@ pub trait Sink: Send {
         Box::pin(std::future::ready(()))
     }
 
+    /// Why it knows without any event that it could not write one; none where nothing speaks against it. Asked after
+    /// [`Sink::wake`], and after what has worked: until then it is not ready.
+    fn obstacle(&self) -> Option<String> {
+        None
+    }
+
     /// Everything is written, and nothing will follow: finishes what goes on beside the writing.
     fn close(&mut self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))

@@ -32,8 +32,9 @@
 //!
 //! **What was signed stays true.** The `data_dir` remembers what was signed last. A trail whose checkpoint, newest tiles or
 //! number of records say less, or something else, since it was put back from a backup or since somebody has cut it, is not
-//! written to: the sink waits, and says why. Where it is the `data_dir` that is older, a warning says so. To begin anew, take an
-//! empty folder and a new key.
+//! written to: the sink waits, and says why. Where it is the `data_dir` that is older, a warning says so. A checkpoint
+//! that is gone is put back from the `data_dir`; records without one that the `data_dir` does not know are refused like
+//! another history. To begin anew, take an empty folder and a new key.
 //!
 //! **Anchors.** Every checkpoint also leaves by the port `<id>.checkpoints`, as an event whose `message` is the signed note,
 //! with `origin`, `size` and `root` in its metadata. Send it to another machine: whoever holds a checkpoint can tell when
@@ -82,6 +83,10 @@ const EVERY_SECS_MAX: u32 = 3_600;
 const FLUSH_EVENTS_MAX: usize = 16_384;
 /// How often retention looks.
 const RETAIN_EVERY_MS: u64 = 3_600_000;
+/// How long a trail that could not be opened is left alone while no event comes, at least, and in times of what finding
+/// that out took: records may have to be read for it.
+const OPEN_EVERY_MS: u64 = 5_000;
+const OPEN_REST: u64 = 10;
 
 /// The options; see the [module](self).
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -193,7 +198,8 @@ impl SinkConfig for Trail {
             id: String::new(),
             memory: PathBuf::from(MEMORY),
             writer: None,
-            is_started: false,
+            obstacle: None,
+            open_at_ms: 0,
             waits_since_ms: 0,
             retain_at_ms: 0,
             notices: Vec::new(),
@@ -228,7 +234,10 @@ struct TrailSink {
     memory: PathBuf,
     /// Once the trail could be opened.
     writer: Option<Writer>,
-    is_started: bool,
+    /// Why it could not be opened.
+    obstacle: Option<String>,
+    /// When that is tried again without an event, in milliseconds since 1970.
+    open_at_ms: u64,
     /// When the oldest record that waits for a checkpoint was taken, in milliseconds since 1970.
     waits_since_ms: u64,
     retain_at_ms: u64,
@@ -280,23 +289,26 @@ impl Sink for TrailSink {
     }
 
     fn wake_at(&self) -> Option<u64> {
-        match (&self.writer, self.is_started) {
-            (None, false) => Some(0),
-            (Some(_), _) if self.retention() != Retention::default() => Some(self.retain_at_ms),
-            _ => None,
+        match &self.writer {
+            None => Some(self.open_at_ms),
+            Some(_) if self.retention() != Retention::default() => Some(self.retain_at_ms),
+            Some(_) => None,
         }
+    }
+
+    fn obstacle(&self) -> Option<String> {
+        self.obstacle.clone()
     }
 
     fn wake(&mut self) -> BoxFuture<'_, ()> {
         let now_ms = clock::now_ms();
-        if !self.is_started {
-            if let Err(Trouble(why)) = self.open() {
-                tracing::warn!(sink = self.id, "the first event will have to wait: {why}");
-            }
-        } else if let Some(writer) = &self.writer {
-            self.retain_at_ms = now_ms + RETAIN_EVERY_MS;
-            if let Err(Trouble(why)) = writer.retain(now_ms) {
-                tracing::warn!(sink = self.id, "retention has to wait: {why}");
+        match &self.writer {
+            None => self.try_to_open(),
+            Some(writer) => {
+                self.retain_at_ms = now_ms + RETAIN_EVERY_MS;
+                if let Err(Trouble(why)) = writer.retain(now_ms) {
+                    tracing::warn!(sink = self.id, "retention has to wait: {why}");
+                }
             }
         }
         Box::pin(ready(()))
@@ -308,9 +320,25 @@ impl TrailSink {
         Retention { days: self.options.retention.days, max_bytes: self.options.retention.max_bytes }
     }
 
+    /// Opens the trail before there is an event for it, and says once what is in the way.
+    fn try_to_open(&mut self) {
+        let (before, begun_ms) = (self.obstacle.take(), clock::now_ms());
+        match self.open().map(drop) {
+            Ok(()) if before.is_some() => tracing::info!(sink = self.id, "the trail can be written now"),
+            Ok(()) => {}
+            Err(Trouble(why)) => {
+                if before.as_ref() != Some(&why) {
+                    tracing::warn!(sink = self.id, "the first event will have to wait: {why}");
+                }
+                let now_ms = clock::now_ms();
+                let wait_ms = OPEN_EVERY_MS.max(now_ms.saturating_sub(begun_ms) * OPEN_REST);
+                (self.obstacle, self.open_at_ms) = (Some(why), now_ms + wait_ms);
+            }
+        }
+    }
+
     /// Opens the trail; what is wrong may be mended by an operator, and the next call sees it.
     fn open(&mut self) -> Result<&mut Writer, Trouble> {
-        self.is_started = true;
         let writer = match self.writer.take() {
             Some(writer) => writer,
             None => {
@@ -332,6 +360,7 @@ impl TrailSink {
                     retention: self.retention(),
                 };
                 let writer = Writer::open(settings, key)?;
+                self.obstacle = None;
                 self.retain_at_ms = clock::now_ms();
                 self.notices.extend(writer.checkpoint().and_then(|now| notice(&self.id, &writer, now)));
                 writer

@@ -13,6 +13,7 @@ mod segment;
 mod sinks;
 mod status;
 mod trial;
+mod undelivered;
 mod wire;
 
 pub use drawing::{Drawing, draw};

@@ -6,6 +6,7 @@ use super::plan::Plan;
 use super::reload::{Changes, Known, changes, known, refusal};
 use super::sinks::{Ground, Sinks};
 use super::status::Status;
+use super::undelivered::{self, undelivered};
 use super::wire::{RunMode, Unbuildable};
 use crate::delivery::buffer;
 use crate::delivery::{BoxFuture, Door, Ended, Inlet, Meter, Shutdown, ShutdownTrigger, Totals, Work};
@@ -19,6 +20,8 @@ use tokio::time::Instant;
 
 /// A turn to another plan that takes longer than this is told of.
 const TURN_EXPECTED: Duration = Duration::from_secs(5);
+/// How long what was told to end at once is waited for, so that it can be said what was lost. A thread that is stuck is not.
+const END_EXPECTED: Duration = Duration::from_millis(200);
 
 /// A pipeline in action.
 pub struct Pipeline {
@@ -83,6 +86,9 @@ pub struct Outcome {
     pub roles: BTreeMap<String, &'static str>,
     /// Components that failed, and why.
     pub failures: Vec<String>,
+    /// What of the records is neither delivered, dropped nor rejected, where the run was cut short or a component has
+    /// failed: by the id of the component that had it last.
+    pub undelivered: BTreeMap<String, u64>,
     /// Whether the reader of a console sink went away: nobody wants to hear more.
     pub reader_gone: bool,
 }
@@ -144,10 +150,11 @@ impl Pipeline {
             next: None,
             outcome: Outcome::default(),
         };
-        let inlets = pipeline.follow(&plan, known(&plan))?;
+        let (inlets, sinks) = pipeline.follow(&plan, known(&plan))?;
         let (turn, clearing) = pipeline.turn(plan, inlets, doors)?;
         let jobs = pipeline.flow.complete(turn, clearing.at_once())?;
-        pipeline.run_all(jobs);
+        // Not before who consumes their ports is connected: a trail begins by telling its newest checkpoint.
+        pipeline.run_all(sinks.into_iter().chain(jobs));
         Ok(pipeline)
     }
 
@@ -173,12 +180,12 @@ impl Pipeline {
     }
 
     /// Brings the sinks to what `plan` asks for, at once: one that is stuck keeps everything waiting until it is
-    /// exchanged. Fails before anything is changed. Gives the queues of the sinks.
+    /// exchanged. Fails before anything is changed. Gives the queues of the sinks, and what has to be started for them.
     fn follow(
         &mut self,
         plan: &Arc<Plan>,
         now: BTreeMap<String, Known>,
-    ) -> Result<BTreeMap<String, Inlet>, Unbuildable> {
+    ) -> Result<(BTreeMap<String, Inlet>, Vec<Job>), Unbuildable> {
         let prints = prints(&now);
         let mut works: BTreeMap<String, Work> = BTreeMap::new();
         for node in &plan.sinks {
@@ -197,10 +204,9 @@ impl Pipeline {
         (self.meters, self.known, self.plan) = (meters, now, Arc::clone(plan));
         self.replaced.extend(followed.replaced);
         self.status.show(plan, &self.meters);
-        self.run_all(followed.jobs);
         let is_buffered = |id: &str| plan.sinks.iter().any(|node| node.id == id && node.disk.is_some());
         buffer::warn_of_forgotten(plan.data_dir(), is_buffered);
-        Ok(followed.inlets)
+        Ok((followed.inlets, followed.jobs))
     }
 
     /// Begins to bring sources and transforms to what `plan` asks for.
@@ -268,7 +274,10 @@ impl Pipeline {
         }
         let plan = Arc::new(plan);
         match self.follow(&plan, now) {
-            Ok(inlets) => Ok((changes, Some(Next { plan, inlets, doors, asked: Vec::new() }))),
+            Ok((inlets, jobs)) => {
+                self.run_all(jobs);
+                Ok((changes, Some(Next { plan, inlets, doors, asked: Vec::new() })))
+            }
             Err(Unbuildable { id, why }) => {
                 doors.values().for_each(Door::forget);
                 Err(format!("`{id}` could not start: {why}"))
@@ -326,6 +335,7 @@ impl Pipeline {
         let (mut stopping, mut reloads_end) = (false, false);
         let deadline = tokio::time::sleep(Duration::MAX);
         tokio::pin!(deadline);
+        let mut cut_short = None;
         while !self.tasks.is_empty() || self.turning.is_some() {
             let overdue = self.sinks.deadline();
             let tell_at = self.turning.as_ref().and_then(|turning| turning.tell_at);
@@ -344,19 +354,35 @@ impl Pipeline {
                     deadline.as_mut().reset(Instant::now() + self.plan.shutdown_timeout);
                 }
                 () = &mut abort => {
-                    self.outcome.failures.push("stopped before everything was delivered".to_owned());
+                    cut_short = Some("stopped before everything was delivered".to_owned());
                     break;
                 }
                 () = &mut deadline, if stopping => {
                     let secs = self.plan.shutdown_timeout.as_secs();
-                    self.outcome.failures.push(format!("not everything was delivered within {secs} s of the stop"));
+                    cut_short = Some(format!("not everything was delivered within {secs} s of the stop"));
                     break;
                 }
             }
         }
+        self.end(cut_short).await
+    }
+
+    /// Ends what is still at work, and says how it stands.
+    async fn end(mut self, cut_short: Option<String>) -> Outcome {
         self.tasks.abort_all();
-        let Pipeline { meters, roles, outcome, .. } = self;
+        // What they drop is lost, and counted as that.
+        let ending = async { while self.tasks.join_next().await.is_some() {} };
+        tokio::time::timeout(END_EXPECTED, ending).await.unwrap_or_default();
+        let Pipeline { meters, roles, mut outcome, plan, .. } = self;
         let totals = meters.iter().map(|(id, meter)| (id.clone(), meter.totals())).collect();
+        let has_failed = cut_short.is_some() || !outcome.failures.is_empty();
+        if has_failed && !outcome.reader_gone {
+            outcome.undelivered = undelivered(&totals);
+            let left = undelivered::tell(&outcome.undelivered, &plan);
+            let why =
+                cut_short.or_else(|| (!left.is_empty()).then(|| "not everything was delivered".to_owned()));
+            outcome.failures.extend(why.map(|why| why + &left));
+        }
         Outcome { totals, roles, ..outcome }
     }
 

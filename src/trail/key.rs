@@ -170,7 +170,11 @@ pub fn generate(origin: &str, path: &Path) -> Result<String, String> {
     let text = format!("PRIVATE+KEY+{origin}+{id}+{}\n", BASE64_STANDARD.encode(bytes));
     let why = |e: io::Error| match e.kind() {
         io::ErrorKind::AlreadyExists => {
-            format!("{}: there is a file, and a key is never overwritten: give another name", path.display())
+            let path = path.display();
+            format!(
+                "{path}: there is a file, and a key is never overwritten: give another name; `evaltrail trail pubkey \
+                 --key-file {path}` prints what checks"
+            )
         }
         io::ErrorKind::NotFound => {
             format!("{}: its folder is not there: make it first, or give another name", path.display())

@@ -61,6 +61,20 @@ fn open(bytes: &[u8], key: &VerifierKey) -> Result<Vec<u8>, BadNote> {
     }
 }
 
+/// The origin that a checkpoint names, whoever has signed it; none where it is no checkpoint.
+pub fn origin_in(bytes: &[u8]) -> Option<String> {
+    let note = Note::from_bytes(bytes).ok()?;
+    let read = tlog_tiles::Checkpoint::from_bytes(note.text()).ok()?;
+    Some(read.origin().to_owned())
+}
+
+/// Whether what may be damaged is a note of the trail `origin`: it begins with that, or has a signature in its name.
+pub fn is_about(bytes: &[u8], origin: &str) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let signature = format!("\u{2014} {origin} ");
+    text.lines().next() == Some(origin) || text.lines().any(|line| line.starts_with(&signature))
+}
+
 fn sign(text: &str, key: &SignerKey) -> Result<Vec<u8>, BadNote> {
     let mut note = Note::new(text.as_bytes(), &[]).map_err(|_| BadNote::Malformed)?;
     note.add_sigs(&[&key.signer]).map_err(|_| BadNote::NotSigned)?;

@@ -11,6 +11,7 @@ use super::key::VerifierKey;
 use super::layout::{self, CHECKPOINT, segments};
 use super::note::Checkpoint;
 use super::verify::{Lines, RECORD_BYTES_MAX, read_tile};
+use crate::delivery::{are, counted};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -146,7 +147,9 @@ impl Proof {
         }
         if index >= size {
             return Err(format!(
-                "there is no record {index} in it yet: {size} records are signed, the first of which is 0"
+                "there is no record {index} in it yet: {} {} signed, the first of which is 0",
+                counted(size, "record"),
+                are(size)
             ));
         }
         let record = read_record(folder, index)?;

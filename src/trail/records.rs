@@ -96,6 +96,16 @@ impl Records {
         Ok(Some(Records { parts }))
     }
 
+    /// The index of the first record that is there, going by the names of the segments.
+    pub fn first(&self) -> Option<u64> {
+        self.parts.first().map(|part| part.segment.first)
+    }
+
+    /// The index with which the next segment behind `index` begins.
+    pub fn next_after(&self, index: u64) -> Option<u64> {
+        self.parts.iter().map(|part| part.segment.first).find(|first| *first > index)
+    }
+
     /// All of them, and around `range` no more than begins or ends in a page with some of it.
     pub fn pages(&self, order: Order, range: RangeInclusive<u64>) -> Pages<'_> {
         let behind = self.parts.iter().skip(1).map(|part| Some(part.segment.first)).chain([None]);

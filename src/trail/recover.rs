@@ -4,6 +4,9 @@
 //! What is published counts, and what the journal holds as signed: its records were on the disk before it was signed, so
 //! that it can be published still. Records behind that were never acknowledged: their source sends them again. They are
 //! set aside in a file beside the journal, so that nothing is destroyed, and never signed: anybody may have written them.
+//!
+//! Where there is no checkpoint at all, only the `data_dir` can tell a trail that was never signed from one whose
+//! checkpoint was lost. It knows the folder of a key before the first record is written there.
 
 use super::hashes::leaf_of;
 use super::journal::Journal;
@@ -14,6 +17,7 @@ use super::sync::sync_all;
 use super::tree::Edge;
 use super::writer::{OpenSegment, Pending, Settings, Writer, publish, replace, write_tiles};
 use crate::delivery::disk::{self, Trouble};
+use crate::delivery::{are, counted};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
@@ -57,6 +61,9 @@ impl Writer {
             .transpose()
             .map_err(|e| Trouble::because(&memory, &format!("the journal is damaged: {e}")))?;
         let published = published(&folder, &public)?;
+        if published.is_none() && signed.is_none() {
+            refuse_unknown(&folder, &memory)?;
+        }
         let size = published.as_ref().map_or(0, |published| published.size);
         let remembered = signed.as_ref().map_or(0, |signed| signed.size);
         if remembered < size {
@@ -84,6 +91,7 @@ impl Writer {
             None => {}
         }
         writer.settle(&memory)?;
+        writer.put_back_checkpoint()?;
         let place = memory.join(PLACE);
         let here = absolute(&writer.settings.folder);
         if fs::read(&place).ok().as_deref() != Some(here.as_os_str().as_bytes()) {
@@ -110,16 +118,19 @@ impl Writer {
         }
         let lost = |why: &str| {
             let why = format!(
-                "the trail was signed with {} records, and {why}: it was put back to an older state, or records were taken \
+                "the trail was signed with {}, and {why}: it was put back to an older state, or records were taken \
                  away. Look with `evaltrail trail verify`; put back what is missing, or begin another trail in an empty \
                  folder with another key",
-                signed.size
+                counted(signed.size, "record")
             );
             Trouble::because(&folder, &why)
         };
         let mut full = Vec::new();
         let mut tree = self.edge.clone();
         read_records(&folder, have, signed.size, |record| tree.push(leaf_of(record), &mut full))?;
+        if tree.size() < signed.size && self.published.is_none() && self.goes_by_tiles(signed) {
+            return Ok(());
+        }
         if tree.size() < signed.size {
             return Err(lost(&format!("holds {}", tree.size())));
         }
@@ -130,6 +141,27 @@ impl Writer {
         publish(&folder, &full, self.published.as_ref(), signed)?;
         tracing::info!(path = %folder.display(), records = signed.size - have, "published what was signed before the last end");
         (self.edge, self.published) = (tree, Some(signed.clone()));
+        Ok(())
+    }
+
+    /// Whether all tiles of what was `signed` are there: then only the checkpoint is gone, and the first records by
+    /// retention. The newest are looked for before it is put back.
+    fn goes_by_tiles(&mut self, signed: &Checkpoint) -> bool {
+        let Ok(tree) = Edge::read(&self.settings.folder, signed.size) else { return false };
+        let fits = tree.root() == signed.root;
+        if fits {
+            (self.edge, self.published) = (tree, Some(signed.clone()));
+        }
+        fits
+    }
+
+    /// Puts the checkpoint back that the journal has and the trail has not.
+    fn put_back_checkpoint(&self) -> Result<(), Trouble> {
+        let path = self.settings.folder.join(CHECKPOINT);
+        let Some(signed) = self.published.as_ref().filter(|_| !path.exists()) else { return Ok(()) };
+        replace(&path, &signed.note)?;
+        let path = path.display();
+        tracing::warn!(%path, records = signed.size, "the checkpoint was gone; it is put back from the data_dir");
         Ok(())
     }
 
@@ -163,7 +195,10 @@ impl Writer {
             let (records, len) = find_end(segment, size)?;
             if records < size {
                 let why = format!(
-                    "{size} records are signed, and {records} are there: records were taken away. Look with `evaltrail trail verify`"
+                    "{} {} signed, and {records} {} there: records were taken away. Look with `evaltrail trail verify`",
+                    counted(size, "record"),
+                    are(size),
+                    are(records)
                 );
                 return Err(Trouble::because(&segment.path, &why));
             }
@@ -178,7 +213,9 @@ impl Writer {
             self.segment = OpenSegment { segment: segment.clone(), file: None, len, day };
         } else if size > 0 {
             let why = format!(
-                "{size} records are signed, and the newest of them are not there. Look with `evaltrail trail verify`"
+                "{} {} signed, and the newest of them are not there. Look with `evaltrail trail verify`",
+                counted(size, "record"),
+                are(size)
             );
             return Err(Trouble::because(&folder.join(RECORDS), &why));
         }
@@ -196,6 +233,35 @@ fn memory_of(root: &Path, key: &SignerKey) -> PathBuf {
     let origin: String = key.origin().chars().map(|c| if plain(c) { c } else { '_' }).collect();
     let id = key.verifier_text().split('+').nth(1).unwrap_or_default();
     root.join(format!("{}+{id}", origin.trim_start_matches('.')))
+}
+
+/// Refuses a trail without a checkpoint of which `memory` does not know that it was never signed: that is written down
+/// when a trail is opened, before its first record is written.
+fn refuse_unknown(folder: &Path, memory: &Path) -> Result<(), Trouble> {
+    let is_known =
+        fs::read(memory.join(PLACE)).is_ok_and(|path| path == absolute(folder).as_os_str().as_bytes());
+    let trouble = |e: io::Error| Trouble::at(folder, &e);
+    if is_known
+        || !(holds_bytes(&folder.join(RECORDS)).map_err(trouble)?
+            || holds_bytes(&folder.join(TILE)).map_err(trouble)?)
+    {
+        return Ok(());
+    }
+    let why = "the trail has records but no checkpoint, and this data_dir does not know it: put the checkpoint back (the \
+               `message` of an anchor is one), or take an empty folder";
+    Err(Trouble::because(folder, why))
+}
+
+/// Whether there is a file with something in it below `folder`.
+fn holds_bytes(folder: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let about = entry.metadata()?;
+        if (about.is_file() && about.len() > 0) || (about.is_dir() && holds_bytes(&entry.path())?) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// A path that means the same to another process.

@@ -347,7 +347,7 @@ fn many_files_need_few_descriptors() {
 
 #[test]
 fn a_delivered_file_is_removed_where_that_is_wanted() {
-    let scene = Scene::new("include = [\"DIR/app.log\"]\nremove_after_secs = 0");
+    let scene = Scene::new("include = [\"DIR/app.log\"]\nremove_after_secs = 1");
     scene.append("app.log", "one\n");
     let mut live = scene.live();
     expect(&mut live, &["one"]);

@@ -306,6 +306,10 @@ fn a_request_that_finds_no_room_for_its_rest_is_told_in_time() {
     let reply = client.reply().unwrap().is(503);
     assert!(reply.body["error"].as_str().unwrap().contains("no room for all of it within 1 s"), "{reply:?}");
     assert_eq!((reply.header("retry-after"), reply.header("connection")), (Some("5"), Some("close")));
+    let (accepted, _) = reply.counts();
+    assert!((1..=5).contains(&accepted), "{reply:?}");
+    server.live.says("a request was taken, at least in part, and not confirmed: the pipeline had no room");
+    assert!(server.live.stderr().contains(&format!("accepted={accepted}")), "{}", server.live.stderr());
     // What was on its way still arrives, and there is room again.
     let mut events = 0;
     assert!(until(TIMEOUT, || {

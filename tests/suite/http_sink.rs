@@ -307,6 +307,41 @@ fn proxies_are_taken_from_the_environment() {
     assert_eq!(direct.count(), 2);
 }
 
+/// What was taken in is accounted for at the end, delivered or not.
+#[test]
+fn a_stop_says_how_much_is_not_delivered() {
+    let nowhere = piped("http://127.0.0.1:1/", HASTY);
+    let fan_out = format!("{nowhere}\n[sinks.null]\ntype = \"blackhole\"\ninputs = [\"in\"]\n");
+    let twice = format!(
+        "{nowhere}\n{}",
+        nowhere.split_once("[sinks.siem]").unwrap().1.replacen("\n", "[sinks.b]\n", 1)
+    );
+    let mut live = Run::new(&[]).config(&twice).live();
+    live.write(b"a\nb\n");
+    live.says("can't connect");
+    live.signal("TERM");
+    let (_, said) = live.wait(TIMEOUT);
+    let error = "of the records that were taken in, some were not delivered (b 2, siem 2). Of these, those of standard";
+    assert!(said.contains(error) && said.contains(" undelivered_by=\"4 (b 2, siem 2)\" "), "{said}");
+    for (config, delivered) in
+        [(&nowhere, "delivered=0"), (&fan_out, "delivered=4 delivered_by=\"4 (null 4)\"")]
+    {
+        let mut live = Run::new(&[]).config(config).live();
+        live.write(b"a\nb\nc\nd\n");
+        live.says("can't connect");
+        live.signal("TERM");
+        let (status, said) = live.wait(TIMEOUT);
+        assert_eq!(status.code(), Some(1), "{said}");
+        let done =
+            said.lines().find(|line| line.contains(" done records=4 ")).unwrap_or_else(|| panic!("{said}"));
+        assert!(done.contains(delivered) && done.contains(" rejected=0 "), "{done}");
+        assert!(done.contains(" undelivered=4 undelivered_by=\"4 (siem 4)\" lost_batches="), "{done}");
+        let error = "not everything was delivered within 1 s of the stop: 4 records were taken in and not delivered \
+                     (siem 4). Of these, those of standard input are lost";
+        assert!(said.contains(error), "{said}");
+    }
+}
+
 #[test]
 fn nothing_is_acknowledged_before_it_is_taken() {
     let receiver = Receiver::start(|_, _| Answer::Status(503, "", ""));
@@ -324,7 +359,7 @@ fn nothing_is_acknowledged_before_it_is_taken() {
     first.signal("TERM");
     let (status, said) = first.wait(TIMEOUT);
     assert_eq!(status.code(), Some(1), "{said}");
-    assert!(said.contains("not everything was delivered within 1 s"), "{said}");
+    assert!(said.contains("(siem 2). Of these, those of files are read again at the next start"), "{said}");
     let key = receiver.received()[0].header("idempotency-key").unwrap().to_owned();
     let better = Receiver::start(|_, _| OK);
     site.run(&config(&better.uri())).arg("--once").run().exits(0);

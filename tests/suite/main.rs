@@ -60,6 +60,7 @@ mod policy;
 mod presets;
 mod process;
 mod progress;
+mod ready;
 mod receiver;
 mod redact;
 mod registry;

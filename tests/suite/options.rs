@@ -229,3 +229,18 @@ fn the_target_can_be_standard_error() {
     assert_eq!(outcome.stdout, "");
     assert!(outcome.stderr.contains("\"code\":\"1\""), "{}", outcome.stderr);
 }
+
+#[test]
+fn a_number_out_of_range_is_told_with_its_range() {
+    let source = "[sources.in]\ntype = \"file\"\ninclude = [\"a.log\"]\n";
+    let sink = "[sinks.out]\ntype = \"blackhole\"\ninputs = [\"in\"]\n";
+    let high = format!("shutdown_timeout_secs = 1000000000000\n{source}{sink}");
+    let zero = format!("{source}remove_after_secs = 0\n{sink}");
+    for (config, words) in [
+        (high, "a whole number from 1 to 4294967295, found 1000000000000"),
+        (zero, "a whole number, 1 or more, found 0"),
+    ] {
+        let outcome = Run::new(&["validate"]).config(&config).run().exits(2);
+        assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
+    }
+}

@@ -73,6 +73,8 @@ fn nothing_is_overwritten() {
         assert!(outcome.stderr.starts_with(&format!("evaltrail: {name}: ")), "{}", outcome.stderr);
         assert_eq!(outcome.stdout, "");
     }
+    let again = keygen(&dir, &[ORIGIN]).run().exits(1).stderr;
+    assert!(again.contains("`evaltrail trail pubkey --key-file trail.key` prints what checks"), "{again}");
     assert_eq!(read(&dir, "trail.key"), before);
     assert!(!dir.path().join("nowhere").exists());
 }

@@ -57,6 +57,70 @@ fn a_trail_that_has_lost_what_was_signed_is_not_gone_on_with() {
     assert!(!outcome.stderr.contains("WARN"), "{}", outcome.stderr);
 }
 
+/// Records that were signed and acknowledged don't come again: no start takes them away.
+#[test]
+fn a_trail_whose_checkpoint_is_gone_is_not_begun_anew() {
+    let ground = Ground::new("");
+    ground.log(0..4);
+    ground.once().exits(0);
+    let whole = fs::read(ground.path("trail/checkpoint")).unwrap();
+    // What was signed stands in the data_dir.
+    fs::remove_file(ground.path("trail/checkpoint")).unwrap();
+    ground.once().exits(0);
+    assert_eq!(fs::read(ground.path("trail/checkpoint")).unwrap(), whole);
+    ground.holds(4);
+    fs::remove_file(ground.path("trail/checkpoint")).unwrap();
+    let kept = snapshot(&ground.path("trail"));
+    let refuses = || {
+        ground.log(4..5);
+        let mut live = ground.live();
+        live.says("the trail has records but no checkpoint, and this data_dir does not know it: put the checkpoint back");
+        live.signal_when_ready("TERM");
+        live.signal_when_ready("TERM");
+        live.wait(TIMEOUT);
+        assert_eq!(snapshot(&ground.path("trail")), kept);
+    };
+    let other = Run::new(&["trail", "keygen", "example.com/other", "--key-file", "other.key"]);
+    other.current_dir(ground.dir.path()).run().exits(0);
+    ground.change("trail.key", "other.key");
+    refuses();
+    ground.change("other.key", "trail.key");
+    fs::rename(ground.path("data"), ground.path("before")).unwrap();
+    refuses();
+    // As the message says: with its checkpoint it is a trail again.
+    fs::write(ground.path("trail/checkpoint"), whole).unwrap();
+    fs::remove_dir_all(ground.path("data")).unwrap();
+    fs::rename(ground.path("before"), ground.path("data")).unwrap();
+    ground.once().exits(0);
+    assert_eq!(ground.numbers(), [0, 1, 2, 3, 4, 4]);
+    ground.verify();
+}
+
+#[test]
+fn a_checkpoint_is_put_back_where_retention_has_removed_the_first_records_too() {
+    let ground =
+        Ground::new("segment.max_bytes = 1024\nretention.max_bytes = 3000\ncheckpoint.every_records = 1");
+    for round in 0..10 {
+        ground.log(round * 5..round * 5 + 5);
+        ground.once().exits(0);
+    }
+    assert!(!ground.path("trail/records/00000000000000000000.jsonl").exists());
+    let whole = fs::read(ground.path("trail/checkpoint")).unwrap();
+    fs::remove_file(ground.path("trail/checkpoint")).unwrap();
+    let said = ground.once().exits(0).stderr;
+    assert!(said.contains("the checkpoint was gone; it is put back from the data_dir"), "{said}");
+    assert_eq!(fs::read(ground.path("trail/checkpoint")).unwrap(), whole);
+    ground.verify();
+    // Where the newest records are gone too, it is not.
+    fs::remove_file(ground.path("trail/checkpoint")).unwrap();
+    let newest = snapshot(&ground.path("trail/records")).into_keys().next_back().unwrap();
+    fs::write(&newest, "").unwrap();
+    let live = ground.live();
+    live.says("records were taken away");
+    live.kill();
+    assert!(ground.checkpoint().is_none());
+}
+
 #[test]
 fn a_trail_has_one_writer_and_its_own_key() {
     let ground = Ground::new("");

@@ -214,6 +214,45 @@ fn how_many_there_were_is_said_where_somebody_asks() {
 }
 
 #[test]
+fn what_retention_has_removed_and_what_is_missing_are_told_apart() {
+    let all = evaluations();
+    let run = |args: &[&str]| {
+        let run = Run::new(&["trail", "show", "audit", "--json"]).arg_all(args);
+        segment(segment(segment(run, 20, &all[..2]), 22, &all[2..4]), 27, &all[4..]).run()
+    };
+    for (args, said) in [
+        (["--index", "0"], "evaltrail: record 0 is not there any more: the first that is kept is 20\n"),
+        (
+            ["--index", "2..4"],
+            "evaltrail: records up to 4 are not there any more: the first that is kept is 20\n",
+        ),
+        (["--index", "77"], "evaltrail: there is no record with such an index\n"),
+        (["--index", "20..23"], ""),
+        (["--index", "27.."], ""),
+    ] {
+        assert_eq!(run(&args).exits(0).stderr, said, "{args:?}");
+    }
+    let missing = "evaltrail: records 24 to 26 are not there: look with `evaltrail trail verify`\n";
+    let outcome = run(&["-r", "--index", "25"]).exits(1);
+    assert_eq!(
+        outcome.stderr,
+        "evaltrail: record 25 is not there: look with `evaltrail trail verify`
+"
+    );
+    for (args, count) in [
+        (&[][..], 5),
+        (&["-r"], 5),
+        (&["--index", "23.."], 2),
+        (&["--index", "25"], 0),
+        (&["-r", "--index", "..24"], 4),
+    ] {
+        let outcome = run(args).exits(1);
+        assert_eq!(outcome.stderr, missing, "{args:?}");
+        assert_eq!(outcome.events().len(), count, "{args:?}");
+    }
+}
+
+#[test]
 fn an_empty_trail_is_no_failure_and_no_trail_is_bad_usage() {
     for run in [
         Run::new(&["trail", "show", "audit"]).file(&path(0), ""),

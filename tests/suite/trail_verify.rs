@@ -8,7 +8,7 @@ mod several;
 
 use crate::harness::{Outcome, Run, TempDir};
 use evaltrail::trail::note::Checkpoint;
-use maker::{Key, Made, records};
+use maker::{Key, Made, ORIGIN, records};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::path::Path;
@@ -48,6 +48,20 @@ fn a_good_trail_is_said_to_be_good() {
     made.retain(&key, 200);
     let outcome = verify(&made, &key.text, &[]).exits(0);
     assert!(outcome.stdout.contains("kept      from record 200 on"), "{}", outcome.stdout);
+}
+
+#[test]
+fn a_key_of_another_trail_is_said_to_be_that() {
+    let (key, dir) = (Key::new(), TempDir::new());
+    let made = Made::new(&key, records(3), 100, &[]);
+    let keygen = Run::new(&["trail", "keygen", "example.com/other"]).current_dir(dir.path());
+    let other = keygen.run().exits(0).stdout;
+    let outcome = verify(&made, other.trim(), &[]).exits(1);
+    let said = "example.com/audit: not signed by this key: this trail is of example.com/audit, the key is of example.com/other\n";
+    assert!(outcome.stdout.starts_with(said), "{}", outcome.stdout);
+    let report: Value =
+        serde_json::from_str(&verify(&made, other.trim(), &["--json"]).exits(1).stdout).unwrap();
+    assert_eq!(report["other_origin"], "example.com/audit");
 }
 
 #[test]
@@ -94,6 +108,9 @@ fn bad_usage_exits_with_2() {
         assert_eq!(outcome.stdout, "");
     }
     let made = Made::new(&key, records(3), 100, &[]);
+    let outcome = verify(&made, &key.text, &["--against", text(&dir.path().join("empty"))]).exits(2);
+    assert!(outcome.stderr.contains("the file is empty"), "{}", outcome.stderr);
+    std::fs::write(dir.path().join("empty"), "\n\n").unwrap();
     let outcome = verify(&made, &key.text, &["--against", text(&dir.path().join("empty"))]).exits(2);
     assert!(outcome.stderr.contains("the file is empty"), "{}", outcome.stderr);
 }
@@ -157,6 +174,18 @@ fn a_trail_is_compared_with_checkpoints_of_before() {
     let outcome = verify(&made, &key.text, &["--against", &strange]).exits(1);
     for words in ["strange.jsonl:1: this is no checkpoint", "not signed by this key", "strange.jsonl:2: "] {
         assert!(outcome.stdout.contains(words), "{words}: {}", outcome.stdout);
+    }
+    // What was damaged is told; what never was a checkpoint of this trail is a wrong argument.
+    let mut damaged = made.note(&key, 120);
+    damaged[ORIGIN.len() + 8] ^= 1;
+    let damaged = write("damaged", &damaged);
+    let outcome = verify(&made, &key.text, &["--against", &damaged]).exits(1);
+    assert!(outcome.stdout.contains("damaged: this is no checkpoint to compare with"), "{}", outcome.stdout);
+    for content in ["hello\n", "{\"level\":\"info\"}\n"] {
+        let wrong = write("wrong", content.as_bytes());
+        let outcome = verify(&made, &key.text, &["--against", &wrong]).exits(2);
+        let words = "this is no checkpoint of example.com/audit: it does not have the form of a signed note";
+        assert!(outcome.stderr.contains(words) && outcome.stdout.is_empty(), "{}", outcome.stderr);
     }
     // With the checkpoint gone, an older one is what there is to go by.
     std::fs::remove_file(made.folder().join("checkpoint")).unwrap();

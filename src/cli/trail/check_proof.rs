@@ -2,6 +2,7 @@
 
 use super::{key_of, refuse};
 use crate::cli::{EXIT_FAILED, complain};
+use crate::delivery::counted;
 use crate::trail::proof::{PROOF_BYTES_MAX, Proof};
 use clap::Args;
 use std::fs::File;
@@ -39,8 +40,10 @@ pub fn run(args: &CheckProofArgs) -> ExitCode {
     match Proof::parse(&text).and_then(|proof| proof.check(&key, record)) {
         Ok(proven) => {
             complain(&format!(
-                "proven: this is record {} of {}, which had {} records then\n",
-                proven.index, proven.origin, proven.size
+                "proven: this is record {} of {}, which had {} then\n",
+                proven.index,
+                proven.origin,
+                counted(proven.size, "record")
             ));
             let mut line = proven.record;
             line.push(b'\n');

@@ -7,7 +7,7 @@ use crate::cli::{EXIT_FAILED, EXIT_REFUSED, complain};
 use crate::delivery::clock::now_ms;
 use crate::livebook::people::{GLOB_HELP, Globs};
 use crate::trail::query::Query;
-use crate::trail::records::{Order, Records};
+use crate::trail::records::{Order, Page, Records};
 use crate::trail::when::parse_when;
 use chrono::{DateTime, Utc};
 use clap::{Args, ValueEnum};
@@ -190,7 +190,7 @@ fn show(args: &ShowArgs, mut query: Query, records: &Records) -> ExitCode {
             end.failed = true;
         }
     }
-    tell(args, &query, &end);
+    tell(args, &query, records, &end);
     if end.failed { EXIT_FAILED.into() } else { ExitCode::SUCCESS }
 }
 
@@ -204,12 +204,16 @@ fn copy(args: &ShowArgs, query: &mut Query, records: &Records, output: &mut Outp
     }
     let pages = Pages::new(args.json);
     let mut text = Vec::new();
+    let mut gaps = Gaps { records, wanted: args.index.clone().unwrap_or(0..=u64::MAX), edge: None };
     for page in query.pages(records, order) {
         let mut hits = match page {
-            Ok(page) => query.hits(&page),
+            Ok(page) => {
+                end.failed |= gaps.tell(&page, order);
+                query.hits(&page)
+            }
             Err(why) => {
                 complain(&format!("evaltrail: {why}\n"));
-                end.failed = true;
+                (end.failed, gaps.edge) = (true, None);
                 continue;
             }
         };
@@ -243,18 +247,81 @@ fn copy(args: &ShowArgs, query: &mut Query, records: &Records, output: &mut Outp
             return end;
         }
     }
+    end.failed |= (!args.reverse || !end.failed) && gaps.tell_of_end(order);
     end
 }
 
+/// Finds what is missing between the records that are there.
+struct Gaps<'a> {
+    records: &'a Records,
+    wanted: RangeInclusive<u64>,
+    /// Up to where pages have come: from the oldest on, the index behind the last of them; backwards, the first of it.
+    edge: Option<u64>,
+}
+
+impl Gaps<'_> {
+    /// Says what is missing between the page before and `page`, which are read in `order`; whether anything is.
+    fn tell(&mut self, page: &Page, order: Order) -> bool {
+        let behind = page.first.saturating_add(page.count());
+        match order {
+            Order::OldestFirst => self.edge.replace(behind).is_some_and(|from| self.say(from, page.first)),
+            Order::NewestFirst => {
+                let before = self.edge.replace(page.first).or(self.records.next_after(page.first));
+                before.is_some_and(|to| self.say(behind, to))
+            }
+        }
+    }
+
+    /// The same of what is missing where no page has come any more.
+    fn tell_of_end(&self, order: Order) -> bool {
+        let (start, end) = (*self.wanted.start(), *self.wanted.end());
+        let next = |from: u64| self.records.next_after(from.checked_sub(1)?);
+        match (order, self.edge) {
+            (Order::OldestFirst, Some(from)) => next(from).is_some_and(|to| self.say(from, to)),
+            // Backwards none comes at all where all that is wanted is missing.
+            (Order::NewestFirst, None) if self.records.first().is_some_and(|first| first < start) => {
+                next(start).is_some_and(|to| self.say(start, to.min(end.saturating_add(1))))
+            }
+            _ => false,
+        }
+    }
+
+    /// Says that the records from `from` on, in front of `to`, are missing, where there are any that are wanted.
+    fn say(&self, from: u64, to: u64) -> bool {
+        let is_gap = from < to && from <= *self.wanted.end() && to > *self.wanted.start();
+        if is_gap {
+            let missing = match to - from {
+                1 => format!("record {from} is"),
+                _ => format!("records {from} to {} are", to - 1),
+            };
+            complain(&format!("evaltrail: {missing} not there: look with `evaltrail trail verify`\n"));
+        }
+        is_gap
+    }
+}
+
+/// What to say where there is no record with such an index.
+fn no_such(wanted: &RangeInclusive<u64>, records: &Records) -> String {
+    let first = records.first().unwrap_or_default();
+    if *wanted.end() >= first {
+        return "there is no record with such an index".to_owned();
+    }
+    let gone = match wanted.start() == wanted.end() {
+        true => format!("record {} is", wanted.end()),
+        false => format!("records up to {} are", wanted.end()),
+    };
+    format!("{gone} not there any more: the first that is kept is {first}")
+}
+
 /// Says what there is to say when all is shown.
-fn tell(args: &ShowArgs, query: &Query, end: &End) {
+fn tell(args: &ShowArgs, query: &Query, records: &Records, end: &End) {
     let is_terminal = io::stderr().is_terminal();
     let mut said = Vec::new();
     if end.shown == 0 && !end.is_gone && !end.failed {
-        said.push(match query.seen() {
-            0 if args.index.is_some() => "there is no record with such an index".to_owned(),
-            0 => "the trail has no records yet".to_owned(),
-            seen => format!("none of {} fits", counted(seen)),
+        said.push(match (query.seen(), &args.index) {
+            (0, Some(wanted)) => no_such(wanted, records),
+            (0, None) => "the trail has no records yet".to_owned(),
+            (seen, _) => format!("none of {} fits", counted(seen)),
         });
     } else if !end.is_gone && !end.failed && (is_terminal || args.verbose) {
         let last = if args.reverse { "newest" } else { "last" };

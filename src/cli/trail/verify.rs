@@ -58,6 +58,7 @@ fn json(report: &Report) -> String {
     let value = serde_json::json!({
         "good": report.is_good(),
         "origin": report.origin,
+        "other_origin": report.other_origin,
         "size": report.size,
         "root": report.root,
         "first_kept": report.first_kept,
@@ -96,7 +97,14 @@ fn text(report: &Report) -> String {
             count => line(format_args!("  compared  with {count} checkpoints of before\n")),
         }
     } else {
-        line(format_args!("{}: NOT as it was signed\n", report.origin));
+        match &report.other_origin {
+            None => line(format_args!("{}: NOT as it was signed\n", report.origin)),
+            Some(other) => line(format_args!(
+                "{0}: not signed by this key: this trail is of {0}, the key is of {1}\n",
+                other.escape_debug(),
+                report.origin
+            )),
+        }
         for fault in &report.faults {
             line(format_args!("  {}\n", fault.to_string().replace(char::is_control, "\u{fffd}")));
         }

@@ -79,9 +79,17 @@ fn is_harmless(char: char) -> bool {
     if char.is_ascii() {
         return char == '\t' || !char.is_ascii_control();
     }
-    let turns = matches!(char, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
-    let ends_line = matches!(char, '\u{2028}' | '\u{2029}');
-    !(char.is_control() || turns || ends_line)
+    !(char.is_control() || is_unseen(char))
+}
+
+/// Whether it shows nothing by itself: it turns the direction of text, ends a line, joins, or is simply not seen. Of the
+/// signs that choose how the one in front looks, the two that are in everyday use (U+FE0E, U+FE0F) stay.
+fn is_unseen(char: char) -> bool {
+    matches!(char,
+        '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}'
+        | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}'
+        | '\u{FE00}'..='\u{FE0D}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}'
+        | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
 fn evaluation(event: &Event, page: &mut Page<'_>) {

@@ -8,7 +8,7 @@ use super::cursor::{self, Cursor, Found, Marks};
 use super::folder::{self, NotLocked};
 use super::frame::{Piece, SEGMENT_HEADER_BYTES, SegmentHeader, pieces};
 use super::survey::{Flaw, Segment, Survey};
-use crate::delivery::disk;
+use crate::delivery::{counted, disk};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -59,7 +59,12 @@ impl fmt::Display for Repaired {
         if self.repeats {
             writeln!(f, "what was delivered is not known any more: all that is here is delivered again")?;
         }
-        writeln!(f, "kept: {} events, {} of them to be delivered", self.events, self.undelivered_events)
+        writeln!(
+            f,
+            "kept: {}, {} of them to be delivered",
+            counted(self.events, "event"),
+            self.undelivered_events
+        )
     }
 }
 

@@ -3,6 +3,7 @@
 use super::cursor::Found;
 use super::folder;
 use super::survey::Survey;
+use crate::delivery::counted;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -19,16 +20,22 @@ pub fn show(folder: &Path) -> Result<(String, bool), String> {
     Ok((text, !survey.flaws.is_empty()))
 }
 
+fn sized(records: u64, events: u64, bytes: u64) -> String {
+    [(records, "record"), (events, "event"), (bytes, "byte")]
+        .map(|(count, noun)| counted(count, noun))
+        .join(", ")
+}
+
 fn describe(survey: &Survey, text: &mut String) -> std::fmt::Result {
     for segment in &survey.segments {
         let name = folder::segment_name(segment.number);
         let (records, events, bytes) = (segment.records, segment.events, segment.bytes);
-        writeln!(text, "segment {name}: {records} records, {events} events, {bytes} bytes")?;
+        writeln!(text, "segment {name}: {}", sized(records, events, bytes))?;
     }
     let (records, events) = survey.totals();
     let bytes: u64 = survey.segments.iter().map(|segment| segment.bytes).sum();
-    let segments = survey.segments.len();
-    writeln!(text, "total: {segments} segments, {records} records, {events} events, {bytes} bytes")?;
+    let segments = survey.segments.len() as u64;
+    writeln!(text, "total: {}, {}", counted(segments, "segment"), sized(records, events, bytes))?;
     match survey.cursor {
         Found::Nothing => writeln!(text, "cursor: none yet, everything is to be delivered")?,
         Found::Damaged => writeln!(text, "cursor: damaged")?,
@@ -39,7 +46,9 @@ fn describe(survey: &Survey, text: &mut String) -> std::fmt::Result {
             survey.next.saturating_sub(1)
         )?,
     }
-    writeln!(text, "to deliver: {} records, {} events", survey.undelivered, survey.undelivered_events)?;
+    let (records, events) =
+        (counted(survey.undelivered, "record"), counted(survey.undelivered_events, "event"));
+    writeln!(text, "to deliver: {records}, {events}")?;
     if let Some((path, at)) = &survey.torn {
         let (name, from) = (path.display(), at.start);
         let bytes = at.end - at.start;

@@ -8,6 +8,7 @@ use super::cursor::{self, Found};
 use super::folder;
 use super::frame::{NoHeader, Piece, SEGMENT_HEADER_BYTES, SegmentHeader, VERSION, pieces};
 use super::repair;
+use crate::delivery::counted;
 use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -334,9 +335,10 @@ impl Survey {
         let (_, events) = self.totals();
         let (before, folder) = (self.events_before, folder::quoted(&self.folder));
         Some(format!(
-            "its buffer on disk is damaged: {first}{others}. {before} events in front of it and {} behind it can be \
+            "its buffer on disk is damaged: {first}{others}. {} in front of it and {} behind it can be \
              read. Nothing was changed. To keep all that can be read, run `evaltrail buffer repair {folder}`, and \
              start again",
+            counted(before, "event"),
             events - before
         ))
     }

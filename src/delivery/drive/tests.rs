@@ -79,6 +79,7 @@ fn new_driver(sink: Box<Diarist>, queue: Outlet, leave: Shutdown) -> SinkDriver 
         port: Outputs::new(Consumers::default()),
         data_dir: PathBuf::new(),
         counted: Counted::default(),
+        obstacle: None,
     }
 }
 

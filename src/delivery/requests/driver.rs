@@ -4,6 +4,7 @@ use super::lane::{Lane, Sorting};
 use super::ship::Shipper;
 use crate::delivery::BoxFuture;
 use crate::delivery::drive::Ended;
+use crate::delivery::meter::Trouble;
 use crate::delivery::queue::{Outlet, Queued};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -11,6 +12,8 @@ use std::time::Duration;
 
 /// A sink that is exchanged, and waits longer than this for an answer, tells of it.
 const ANSWER_EXPECTED: Duration = Duration::from_secs(5);
+/// How often a sink that could not get ready tries that while it has nothing to send.
+const OPEN_EVERY: Duration = Duration::from_secs(5);
 
 /// A sink of requests with its queue.
 pub struct RequestDriver {
@@ -23,9 +26,7 @@ impl RequestDriver {
     pub async fn run(self) -> Ended {
         let RequestDriver { shipper, mut queue } = self;
         let mut leave = shipper.leave.clone();
-        if let Err(why) = shipper.sink.open() {
-            tracing::error!(sink = shipper.id, "can't deliver until somebody sees to it: {why}");
-        }
+        let mut setup = Setup::begin(&shipper);
         let mut lanes: Vec<Lane> = Vec::new();
         lanes.resize_with(shipper.policy.concurrency.max(1), Lane::default);
         let mut under_way: FuturesUnordered<BoxFuture<'_, (usize, Vec<Queued>)>> = FuturesUnordered::new();
@@ -45,7 +46,8 @@ impl RequestDriver {
             let mut has_gone = false;
             for (at, lane) in lanes.iter_mut().enumerate() {
                 if let Some(parcel) = lane.take(is_last) {
-                    has_gone = true;
+                    // From now on it is the request that tells.
+                    (has_gone, setup) = (true, Setup(None));
                     let shipping = shipper.ship(parcel);
                     under_way.push(Box::pin(async move { (at, shipping.await) }));
                 }
@@ -88,9 +90,35 @@ impl RequestDriver {
                     }
                     None => is_closed = true,
                 },
+                () = setup.mended(&shipper) => {}
                 () = due => {}
             }
         }
+    }
+}
+
+/// What keeps a sink from sending before it has anything to send.
+struct Setup(Option<Trouble>);
+
+impl Setup {
+    fn begin(shipper: &Shipper) -> Setup {
+        let Err(why) = shipper.sink.open() else { return Setup(None) };
+        tracing::error!(sink = shipper.id, "can't deliver until somebody sees to it: {why}");
+        Setup(Some(shipper.meter.trouble(&why)))
+    }
+
+    /// Waits until that is over; for ever, where there is nothing.
+    async fn mended(&mut self, shipper: &Shipper) {
+        let Some(trouble) = &self.0 else { return std::future::pending().await };
+        loop {
+            tokio::time::sleep(OPEN_EVERY).await;
+            match shipper.sink.open() {
+                Ok(()) => break,
+                Err(why) => trouble.go_on(&why),
+            }
+        }
+        tracing::info!(sink = shipper.id, "can deliver now");
+        self.0 = None;
     }
 }
 

@@ -68,13 +68,15 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::future::ready;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use target::Target;
 use template::Template;
 
 /// Files that are open at a time.
 const OPEN_MAX: usize = 256;
 const MAX_BYTES_MIN: u64 = 1_024;
+/// How often a file is tried that could not be opened while no event comes.
+const OPEN_EVERY_MS: u64 = 5_000;
 /// What a file's buffer keeps of its memory: where there is one file, and where there may be many.
 const ROOM_BYTES_ONE: usize = 1024 * 1024;
 const ROOM_BYTES_MANY: usize = 16 * 1024;
@@ -249,6 +251,7 @@ impl SinkConfig for File {
             room_bytes: if template.is_plain() { ROOM_BYTES_ONE } else { ROOM_BYTES_MANY },
         };
         Ok(Work::writing(Files {
+            id: String::new(),
             template,
             encoder,
             manner,
@@ -256,7 +259,8 @@ impl SinkConfig for File {
             housekeeper: Housekeeper::new(rules),
             targets: BTreeMap::new(),
             path: String::new(),
-            is_started: false,
+            open_at_ms: Some(0),
+            obstacle: None,
             bytes: 0,
         }))
     }
@@ -264,6 +268,8 @@ impl SinkConfig for File {
 
 /// The sink: all of its files.
 struct Files {
+    /// Its id in the config.
+    id: String,
     template: Template,
     encoder: Encoder,
     manner: Manner,
@@ -273,12 +279,20 @@ struct Files {
     targets: BTreeMap<String, Target>,
     /// The path of the last event.
     path: String,
-    is_started: bool,
+    /// When to open the file whose name is known before any event, in milliseconds since 1970; none where that has
+    /// worked, or something was written.
+    open_at_ms: Option<u64>,
+    /// Why that has failed.
+    obstacle: Option<String>,
     /// How much was encoded in all.
     bytes: u64,
 }
 
 impl Sink for Files {
+    fn begin(&mut self, id: &str, _data_dir: &Path) {
+        id.clone_into(&mut self.id);
+    }
+
     fn blocks(&self) -> bool {
         true
     }
@@ -298,18 +312,19 @@ impl Sink for Files {
     }
 
     fn wake_at(&self) -> Option<u64> {
-        if !self.is_started {
-            return Some(0);
-        }
         let open = self.targets.values().filter(|target| target.is_open());
-        open.map(|target| target.used_ms + self.idle_ms).min()
+        open.map(|target| target.used_ms + self.idle_ms).chain(self.open_at_ms).min()
+    }
+
+    fn obstacle(&self) -> Option<String> {
+        self.obstacle.clone()
     }
 
     fn wake(&mut self) -> BoxFuture<'_, ()> {
-        if !self.is_started {
-            self.start();
-        }
         let (now_ms, idle_ms) = (clock::now_ms(), self.idle_ms);
+        if self.open_at_ms.is_some_and(|at| at <= now_ms) {
+            self.start(now_ms);
+        }
         self.targets.retain(|_, target| target.is_pending() || target.used_ms + idle_ms > now_ms);
         Box::pin(ready(()))
     }
@@ -324,13 +339,21 @@ impl Sink for Files {
 impl Files {
     /// Opens the file whose name is known before any event: what is wrong with it is said at the start, and what a
     /// crash has left is put in order.
-    fn start(&mut self) {
-        self.is_started = true;
+    fn start(&mut self, now_ms: u64) {
+        self.open_at_ms = None;
         let Some(path) = self.template.plain() else { return };
         let target = self.targets.entry(path.to_owned()).or_insert_with(|| Target::new(PathBuf::from(path)));
-        target.used_ms = clock::now_ms();
-        if let Err(Trouble(why)) = target.open(&self.manner, &self.housekeeper) {
-            tracing::warn!("the first event will have to wait: {why}");
+        target.used_ms = now_ms;
+        let before = self.obstacle.take();
+        match target.open(&self.manner, &self.housekeeper) {
+            Ok(_) if before.is_some() => tracing::info!(sink = self.id, "the file can be written now"),
+            Ok(_) => {}
+            Err(Trouble(why)) => {
+                if before.as_ref() != Some(&why) {
+                    tracing::warn!(sink = self.id, "the first event will have to wait: {why}");
+                }
+                (self.obstacle, self.open_at_ms) = (Some(why), Some(clock::now_ms() + OPEN_EVERY_MS));
+            }
         }
     }
 
@@ -360,7 +383,7 @@ impl Files {
 
     /// Writes what is pending to every file; one that can't be written does not keep the others.
     fn write_out(&mut self) -> Result<(), Trouble> {
-        self.is_started = true;
+        self.open_at_ms = None;
         let mut open = self.targets.values().filter(|target| target.is_open()).count();
         let waiting: Vec<String> = self
             .targets
@@ -381,6 +404,9 @@ impl Files {
                 open = open + usize::from(target.is_open()) - usize::from(was_open);
                 first_trouble = first_trouble.and(flushed);
             }
+        }
+        if first_trouble.is_ok() {
+            self.obstacle = None;
         }
         first_trouble
     }

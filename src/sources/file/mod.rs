@@ -9,7 +9,7 @@
 //! | `oldest_first` | read the oldest file to its end before the next, instead of all in turns | `false` |
 //! | `glob_minimum_cooldown_ms` | how often to look for new files, in milliseconds, from 50 | `1000` |
 //! | `rotate_wait_secs` | how long a rotated or deleted file may have nothing new until it is taken for finished, in seconds | `5` |
-//! | `remove_after_secs` | delete a file that has been delivered whole and not written to for so many seconds | never |
+//! | `remove_after_secs` | delete a file that has been delivered whole and not written to for so many seconds, from 1 | never |
 //! | `max_open_files` | files that are open at the same time | `512` |
 //! | `decoding.codec` | `livebook`: JSON and text records, detected line by line, any other line as `{message}`; `json`; `text` | `livebook` |
 //! | `decoding.unwrap` | what stands around each line: `docker` (`json-file`), `cri` (containerd, CRI-O), `journald` (`journalctl -o json`), `fly`, `none`; `auto` finds out, shippers such as Fluent Bit and Vector too | `auto` |
@@ -58,7 +58,7 @@ use reader::Reader;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -105,7 +105,7 @@ pub struct FileSource {
     pub rotate_wait_secs: u64,
     /// After how long to delete a file that has been delivered whole, in seconds.
     #[serde(default)]
-    pub remove_after_secs: Option<u64>,
+    pub remove_after_secs: Option<NonZeroU64>,
     /// Files that are open at the same time.
     #[serde(default = "FileSource::open_files")]
     pub max_open_files: NonZeroUsize,

@@ -403,7 +403,9 @@ impl Reader {
 
     /// Deletes a file that has been delivered whole, where that is wanted.
     fn remove_if_old(&mut self, key: u64, now: Instant) -> Result<(), Stopped> {
-        let Some(after) = self.options.remove_after_secs.map(Duration::from_secs) else { return Ok(()) };
+        let Some(after) = self.options.remove_after_secs.map(|secs| Duration::from_secs(secs.get())) else {
+            return Ok(());
+        };
         let Some(file) = self.files.get_mut(&key).filter(|file| file.is_delivered()) else { return Ok(()) };
         let len = file.input.as_ref().and_then(|input| input.metadata().ok()).map(|metadata| metadata.len());
         let is_its_name = Found::at(&file.path).is_some_and(|found| Some(found.place) == file.place);

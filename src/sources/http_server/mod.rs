@@ -34,7 +34,7 @@
 //! | `408` `413` | it did not come in time; it is over the limit. What came before may have been taken: `accepted` says how much |
 //! | `431` | its head is over 64 KiB or has more than 100 fields |
 //! | `429` | the pipeline is full, and nothing was taken: send it again after `Retry-After` seconds |
-//! | `503` | the server is stopping, or not all could be delivered: send it again after `Retry-After` seconds. What was delivered all the same then comes twice |
+//! | `503` | the server is stopping, or not all could be delivered: send it again after `Retry-After` seconds. What was delivered all the same then comes twice; `accepted` says how much was taken, where anything was read |
 //!
 //! What can't be decoded also leaves by the port `faults`, as `{reason, detail, raw | raw_base64, truncated}`. The
 //! sender's IP address is the record's `%peer`; behind a proxy it is the proxy's, whatever `X-Forwarded-For` claims.

@@ -74,12 +74,20 @@ impl Reply {
     }
 
     /// Says what became of the records all the same.
-    pub fn with(mut self, counts: Counts) -> Reply {
+    pub fn with(self, counts: Counts) -> Reply {
         // Where nothing was read, there is nothing to tell.
-        if counts.accepted + counts.rejected > 0 {
-            self.told.counts = Some(counts);
-        }
+        if counts.accepted + counts.rejected > 0 { self.counting(counts) } else { self }
+    }
+
+    /// The same, even where that is nothing.
+    pub fn counting(mut self, counts: Counts) -> Reply {
+        self.told.counts = Some(counts);
         self
+    }
+
+    /// How many records were taken, as far as it says.
+    pub fn accepted(&self) -> u64 {
+        self.told.counts.as_ref().map_or(0, |counts| counts.accepted)
     }
 
     /// The connection ends with it.

@@ -10,7 +10,7 @@ use super::site::{Sender, Site};
 use super::split::{Piece, Splitter, What};
 use super::watch::UnderWay;
 use crate::codec::{Chunk, FaultKind};
-use crate::delivery::{Intake, Ledger, Noted, Receipt};
+use crate::delivery::{Intake, Ledger, Noted, Tally};
 use crate::event::Verdict;
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -57,7 +57,6 @@ enum End {
 struct Read {
     end: End,
     counts: Counts,
-    receipt: Receipt,
 }
 
 /// Takes a request in and says what became of it.
@@ -70,20 +69,23 @@ pub async fn serve(site: &Arc<Site>, job: Job) -> Reply {
     }
     let deadline = Instant::now() + site.request_timeout;
     let (told, mut read) = oneshot::channel();
-    let reading = Arc::clone(site);
-    site.spawner.spawn(async move { run(&reading, job, deadline, told).await });
+    let (ledger, receipt) = Ledger::new(FAULTS_LISTED_MAX);
+    let (reading, tally) = (Arc::clone(site), ledger.tally());
+    site.spawner.spawn(async move { run(&reading, job, deadline, ledger, told).await });
     let read = tokio::select! {
         biased;
         read = &mut read => read,
         () = sleep_until(deadline + SLACK) => {
             // What is being handed on goes on; the rest is not read.
             let secs = site.request_timeout.as_secs();
-            let why = format!("the pipeline had no room for all of it within {secs} s; a part may have been taken");
-            return unavailable(why).closing();
+            let why = format!("the pipeline had no room for all of it within {secs} s; `accepted` says how much it has taken");
+            return unavailable(why).counting(so_far(&tally)).closing();
         }
     };
-    let Ok(Read { end, counts, receipt }) = read else {
-        return unavailable("the request could not be finished: send it again").closing();
+    let Ok(Read { end, counts }) = read else {
+        return unavailable("the request could not be finished: send it again")
+            .counting(so_far(&tally))
+            .closing();
     };
     let verdict = if site.acknowledges {
         match timeout(site.request_timeout, receipt.verdict()).await {
@@ -92,14 +94,14 @@ pub async fn serve(site: &Arc<Site>, job: Job) -> Reply {
                 let secs = site.request_timeout.as_secs();
                 let why =
                     format!("not delivered within {secs} s; it may be later: sent again, it may come twice");
-                return unavailable(why).with(counts).closing();
+                return unavailable(why).counting(counts).closing();
             }
         }
     } else {
         Verdict::Delivered
     };
     if verdict == Verdict::Lost {
-        return unavailable("not all of it could be delivered: send it again").with(counts);
+        return unavailable("not all of it could be delivered: send it again").counting(counts);
     }
     match end {
         End::Whole => Reply::taken(counts, verdict == Verdict::Rejected),
@@ -123,6 +125,12 @@ pub async fn serve(site: &Arc<Site>, job: Job) -> Reply {
     }
 }
 
+/// What was taken by now of a request whose reading goes on.
+fn so_far(tally: &Tally) -> Counts {
+    let (accepted, rejected) = (tally.accepted(), tally.rejected());
+    Counts { accepted, rejected, faults: Vec::new(), faults_total: Some(rejected).filter(|total| *total > 0) }
+}
+
 /// The pipeline is full.
 fn full() -> Reply {
     Reply::refusal(StatusCode::TOO_MANY_REQUESTS, "the pipeline is full: send it again later")
@@ -138,9 +146,9 @@ pub fn stopping() -> Reply {
     unavailable("the server is stopping").closing()
 }
 
-async fn run(site: &Site, job: Job, deadline: Instant, told: oneshot::Sender<Read>) {
+async fn run(site: &Site, job: Job, deadline: Instant, ledger: Ledger, told: oneshot::Sender<Read>) {
     let Job { incoming, under_way, codings, declared, sender, .. } = job;
-    let (ledger, receipt) = Ledger::new(FAULTS_LISTED_MAX);
+    let tally = ledger.tally();
     let mut intake = site.intake(sender, ledger);
     let wire = Wire::new(incoming, under_way, site.spawner.clone());
     let body = Body::open(wire, &codings, site.max_body_bytes, deadline).await;
@@ -152,12 +160,12 @@ async fn run(site: &Site, job: Job, deadline: Instant, told: oneshot::Sender<Rea
     };
     let faults = taking.faults;
     let Some(ledger) = intake.into_ledger() else { return };
-    let total = ledger.rejected();
+    let total = tally.rejected();
     let faults_total = (total > faults.len() as u64).then_some(total);
-    let counts = Counts { accepted: ledger.accepted(), rejected: total, faults, faults_total };
+    let counts = Counts { accepted: tally.accepted(), rejected: total, faults, faults_total };
     ledger.close();
     // The client may be gone.
-    drop(told.send(Read { end, counts, receipt }));
+    drop(told.send(Read { end, counts }));
 }
 
 /// A body on its way into the pipeline.

@@ -45,7 +45,7 @@ pub async fn answer(
         }
     };
     if let Some(why) = reply.error() {
-        site.tell(reply.status, why, watch.peer());
+        site.tell(reply.status, why, reply.accepted(), watch.peer());
     }
     let closes = watch.is_old() || site.shutdown.is_triggered();
     drop(under_way);

@@ -97,8 +97,9 @@ impl Site {
         self.settings.codec == Codec::Text
     }
 
-    /// Tells of a request that was refused, at most once a second for each status.
-    pub fn tell(&self, status: StatusCode, why: &str, peer: &str) {
+    /// Tells of a request that was refused, or of which so many records were `accepted` and not confirmed, at most once a
+    /// second for each status.
+    pub fn tell(&self, status: StatusCode, why: &str, accepted: u64, peer: &str) {
         let now = clock::monotonic();
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         let more = match refused.get_mut(&status) {
@@ -111,6 +112,11 @@ impl Site {
         };
         refused.insert(status, (now, 0));
         let (source, status) = (self.id.as_str(), status.as_u16());
-        tracing::warn!(source, status, peer, more, "a request was not taken: {why}");
+        let what = match accepted {
+            0 => "a request was not taken",
+            _ => "a request was taken, at least in part, and not confirmed",
+        };
+        let accepted = Some(accepted).filter(|accepted| *accepted > 0);
+        tracing::warn!(source, status, peer, accepted, more, "{what}: {why}");
     }
 }

@@ -1,8 +1,9 @@
 //! Checkpoints of before, kept elsewhere: what makes a cut tail visible, and a second history under the same key.
 
 use super::fault::{Fault, Findings, Kind};
+use crate::delivery::{are, counted};
 use crate::trail::key::VerifierKey;
-use crate::trail::note::Checkpoint;
+use crate::trail::note::{Checkpoint, is_about};
 use crate::trail::proof::Tiles;
 use serde::Deserialize;
 use std::collections::HashSet;
@@ -47,8 +48,8 @@ impl Anchors {
     ///
     /// # Errors
     ///
-    /// Says why there is none: it can't be read, or is empty. What is there and no checkpoint signed by `key` is a fault
-    /// that verifying tells.
+    /// Says why there is none: it can't be read, is empty, or nothing in it is a note of the trail of `key`. What is there
+    /// beside such a note, or is one and does not have its signature, is a fault that verifying tells.
     pub fn read(&mut self, path: &Path, key: &VerifierKey) -> Result<(), String> {
         let why = |e: std::io::Error| format!("{}: {e}", path.display());
         let mut reader = BufReader::new(File::open(path).map_err(why)?);
@@ -56,6 +57,8 @@ impl Anchors {
         self.files.push(path.to_owned());
         let is_lines = reader.fill_buf().map_err(why)?.first() == Some(&b'{');
         let (mut number, mut bytes) = (0, Vec::new());
+        // Whether there is a note of the trail, and why what comes first is none.
+        let (mut is_about_it, mut strange) = (false, None);
         loop {
             bytes.clear();
             let mut limited = (&mut reader).take(LINE_BYTES_MAX);
@@ -77,9 +80,16 @@ impl Anchors {
                 bytes = sent.map(|sent| sent.message.into_bytes()).unwrap_or_default();
             }
             match Checkpoint::open(&bytes, key) {
-                Ok(read) => self.add(Anchor { size: read.size, root: read.root, file, line })?,
+                Ok(read) => {
+                    is_about_it = true;
+                    self.add(Anchor { size: read.size, root: read.root, file, line })?;
+                }
                 Err(e) => {
                     let name = self.name(file, line);
+                    is_about_it |= is_about(&bytes, key.origin());
+                    strange.get_or_insert_with(|| {
+                        format!("{name}: this is no checkpoint of {}: {e}", key.origin())
+                    });
                     self.fault(Fault::of_file(
                         Kind::Anchor,
                         &name,
@@ -88,10 +98,11 @@ impl Anchors {
                 }
             }
         }
-        if number == 0 {
-            return Err(format!("{}: the file is empty, and a checkpoint was expected", path.display()));
+        match strange {
+            _ if is_about_it => Ok(()),
+            Some(why) => Err(why),
+            None => Err(format!("{}: the file is empty, and a checkpoint was expected", path.display())),
         }
-        Ok(())
     }
 
     fn add(&mut self, anchor: Anchor) -> Result<(), String> {
@@ -143,8 +154,9 @@ impl Anchors {
             if anchor.size > size {
                 let count = anchor.size - size;
                 let what = format!(
-                    "tail cut: this checkpoint was signed for {} records, and the trail has {size}: {count} are gone",
-                    anchor.size
+                    "tail cut: this checkpoint was signed for {}, and the trail has {size}: {count} {} gone",
+                    counted(anchor.size, "record"),
+                    are(count)
                 );
                 let fault = Fault { count, ..Fault::of_file(Kind::TailCut, &name, what) };
                 findings.add(fault);
@@ -163,13 +175,15 @@ impl Anchors {
             }
             let what = if has_tiles || anchor.size == size || anchor.size == 0 {
                 format!(
-                    "another history: this checkpoint was signed for {0} records, and the first {0} of the trail are others. The key has signed both",
-                    anchor.size
+                    "another history: this checkpoint was signed for {}, and the first {} of the trail {} not what it says. The key has signed both",
+                    counted(anchor.size, "record"),
+                    anchor.size,
+                    are(anchor.size)
                 )
             } else {
                 format!(
-                    "the trail can't be compared with this checkpoint of {} records, since its tiles do not lead to the signed root",
-                    anchor.size
+                    "the trail can't be compared with this checkpoint of {}, since its tiles do not lead to the signed root",
+                    counted(anchor.size, "record")
                 )
             };
             findings.add(Fault::of_file(Kind::Anchor, &name, what));

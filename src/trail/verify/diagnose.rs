@@ -6,6 +6,7 @@ use super::fault::{Fault, Findings, Kind, Place};
 use super::lines::{Leaf, Lines, RECORD_BYTES_MAX};
 use super::proven::Proven;
 use super::sweep::Range;
+use crate::delivery::{are, counted};
 use crate::trail::hashes::Node;
 use crate::trail::layout::{RECORDS, Segment, TILE_WIDTH, Tile};
 use std::collections::VecDeque;
@@ -87,7 +88,11 @@ fn start(
     let place = Place { file: name_of(&wanted), record: minimum, line: 1, offset: 0 };
     let count = first - minimum;
     findings.add(if segments.is_empty() || first == range.size {
-        Fault::of_records(Kind::TailCut, &place, count, format!("tail cut: all {count} records are gone"))
+        let what = match count {
+            1 => "tail cut: the only record is gone".to_owned(),
+            _ => format!("tail cut: all {count} records are gone"),
+        };
+        Fault::of_records(Kind::TailCut, &place, count, what)
     } else {
         let what = format!("missing: {} gone, and so is this file", many(count, minimum));
         Fault::of_records(Kind::Missing, &place, count, what)
@@ -243,9 +248,14 @@ impl Pair<'_, '_, '_> {
                 return Ok(());
             }
             let (place, count) = (self.place(), self.count_rest()?);
+            let (lines, they_were, left, them) = match count {
+                1 => ("1 line stands".to_owned(), "it was", "is left", "it"),
+                _ => (format!("{count} lines stand"), "they were", "are left", "them"),
+            };
             let what = format!(
-                "not signed: {count} lines stand behind the {} records that are signed, and nobody writes: they were inserted, or are left of a crash (the next start of the sink sets them aside)",
-                self.range.size
+                "not signed: {lines} behind the {} that {} signed, and nobody writes: {they_were} inserted, or {left} of a crash (the next start of the sink sets {them} aside)",
+                counted(self.range.size, "record"),
+                are(self.range.size)
             );
             self.findings.add(Fault::of_records(Kind::Unsigned, &place, count, what));
             return Ok(());
@@ -255,8 +265,9 @@ impl Pair<'_, '_, '_> {
         let place = self.place();
         let hashes: Vec<Node> = self.seen.iter().map(|leaf| leaf.hash).collect();
         let count = self.count_rest()?.max(gap.seen as u64);
-        let what =
-            format!("inserted: {count} lines behind the last record of this file were never signed here");
+        let were = if count == 1 { "was" } else { "were" };
+        let lines = counted(count, "line");
+        let what = format!("inserted: {lines} behind the last record of this file {were} never signed here");
         let fault = Fault::of_records(Kind::Inserted, &place, count, what);
         self.findings.add(fault.with_hashes(hashes.into_iter(), std::iter::empty()));
         Ok(())

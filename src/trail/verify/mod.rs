@@ -26,8 +26,9 @@ pub(super) use tiles::read as read_tile;
 
 use super::key::VerifierKey;
 use super::layout::{self, CHECKPOINT, MINIMUM_INDEX, RECORDS, Segment, segments};
-use super::note::{Checkpoint, open_minimum_index};
+use super::note::{Checkpoint, open_minimum_index, origin_in};
 use super::proof::{NOTE_BYTES_MAX, SIZE_MAX};
+use crate::delivery::counted;
 use fault::Findings;
 use proven::Proven;
 use records::{At, Records};
@@ -46,8 +47,10 @@ const TIMED_BYTES_MAX: u64 = 4 << 20;
 /// What verifying has found.
 #[derive(Debug)]
 pub struct Report {
-    /// The name of the trail.
+    /// The name of the trail that the key is for.
     pub origin: String,
+    /// The name of another trail, which the checkpoint gives instead.
+    pub other_origin: Option<String>,
     /// How many records are signed; none where no signature is right.
     pub size: Option<u64>,
     /// The signed root of their tree, as base64.
@@ -160,9 +163,17 @@ fn signed(
     let Some((size, root, name)) = anchors.newest().filter(|(size, ..)| *size <= SIZE_MAX) else {
         return Ok(None);
     };
-    findings
-        .remark(format!("the trail was checked against {name} instead, which is signed for {size} records"));
+    findings.remark(format!(
+        "the trail was checked against {name} instead, which is signed for {}",
+        counted(size, "record")
+    ));
     Ok(Some((size, root, false)))
+}
+
+/// The origin in the checkpoint, where that is not the key's.
+fn other_origin(folder: &Path, key: &VerifierKey) -> Option<String> {
+    let note = read_note(folder, CHECKPOINT).ok().flatten()?;
+    origin_in(&note).filter(|origin| origin != key.origin())
 }
 
 /// Looks at the trail once.
@@ -203,6 +214,7 @@ fn look(
     let (faults, has_more, remarks) = findings.finish();
     Ok(Report {
         origin: key.origin().to_owned(),
+        other_origin: other_origin(folder, key),
         size: found.map(|(size, ..)| size),
         root: found.map(|(_, root, _)| root.to_string()),
         first_kept,
@@ -244,6 +256,10 @@ fn check(
         let longest = anchors.longest_match(range.root, range.size);
         let what = match (is_root, longest) {
             (true, 0) => return Ok(swept.ends),
+            (true, 1) => {
+                "the first record is what an older checkpoint has signed: what was changed is behind it"
+                    .to_owned()
+            }
             (true, _) => format!(
                 "the first {longest} records are what an older checkpoint has signed: what was changed is behind those"
             ),

@@ -4,12 +4,13 @@ use super::path;
 use crate::harness::Run;
 
 /// The lines of a trail, and what each of them has to show.
-const LINES: [(&[u8], &str); 12] = [
+const LINES: [(&[u8], &str); 13] = [
     (br#"{"metadata":{"event":"code.evaluate","code":"\u001b[2J\u001b]0;x\u0007\u009b31m\r\u202e"}}"#, "\\u{1B}[2J\\u{1B}]0;x\\u{7}\\u{9B}31m\\u{D}\\u{202E}"),
     (br#"{"time":"2026-01-01T00:00:00Z","metadata":{"code":"1","users":[{"name":"Ann\n99  2026-01-01 00:00:00Z  app"}]}}"#, "Ann\\u{A}99  2026"),
     (br#"{"time":"\n99  \u001b[31m","metadata":{"code":"1","session_mode":"x\n99  y"}}"#, "x\\u{A}99  y"),
     (br#"{"message":"first\n99  second","severity":"\u001b[0m"}"#, "\n    99  second"),
     (br#"{"metadata":{"code":"\ud83d\ude00 \u0000"}}"#, "\u{1f600} \\u{0}"),
+    ("{\"metadata\":{\"code\":\"a\u{200b}b\u{ad}c\u{2060}d\u{feff}e\u{e0041}f\u{2764}\u{fe0f}\"}}".as_bytes(), "a\\u{200B}b\\u{AD}c\\u{2060}d\\u{FEFF}e\\u{E0041}f\u{2764}\u{fe0f}"),
     (b"\x1b[2J no JSON \x9b \xff\r", "\\u{1B}[2J no JSON \\x9B \\xFF\\u{D}"),
     (b"{\"message\":\"\xff\"}", "{\"message\":\"\\xFF\"}"),
     (br#"{"metadata":{"code":"\ud800"}}"#, "(no JSON object)\n    {\"metadata\":{\"code\":\"\\ud800\"}}"),
@@ -50,8 +51,8 @@ fn no_condition_makes_them_worse() {
         (&["--grep", "last"], 1),
         (&["--grep", "first"], 1),
         (&["--since", "2025-01-01"], 1),
-        (&["--reverse"], 12),
-        (&["-n", "12"], 12),
+        (&["--reverse"], 13),
+        (&["-n", "13"], 13),
     ] {
         let shown = run(args).run().exits(0).stdout;
         let heads = shown.lines().filter(|line| !line.is_empty() && !line.starts_with("    ")).count();
