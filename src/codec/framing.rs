@@ -10,12 +10,14 @@ use bytes::Bytes;
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Size of a buffer, in bytes: large enough for few system calls, small enough for a processor's cache.
-const BUFFER_BYTES: usize = 512 * 1024;
+/// Size of a buffer, in bytes: large enough for few wake-ups between threads, small enough for all that is under way to
+/// stay below 32 MiB.
+const BUFFER_BYTES: usize = 384 * 1024;
 /// Buffers that are kept for reading into again.
 const SPARE_BUFFERS_MAX: usize = 16;
-/// Fewer bytes than this are copied out of a buffer rather than travel in it.
-const COPY_BYTES_MAX: usize = BUFFER_BYTES / 8;
+/// Fewer bytes than this are copied out of a buffer rather than travel in it: what a pipe holds (64 KiB) would keep a
+/// buffer that is six times as large.
+const COPY_BYTES_MAX: usize = BUFFER_BYTES / 4;
 /// How much of a line over the limit is kept for its fault.
 const TOO_LONG_KEPT_BYTES: usize = 1024;
 

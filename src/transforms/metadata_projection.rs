@@ -8,8 +8,9 @@
 //! | `message` | whether `message` is kept | `true` |
 //!
 //! A key brings its companions: `code` brings `code_base64`, `code_incomplete`, `code_sha256`, `code_bytes`; `users`
-//! brings `users_incomplete`. One that is named itself as well stands where the first of the two says. The members of
-//! the record come in the order `message`, `time`, `metadata`, `severity`, then others.
+//! brings `users_incomplete`. That also says that `users` was no list, of which nothing could be chosen: where `user_fields`
+//! are not all three, it is left out. One that is named itself as well stands where the first of the two says. The members
+//! of the record come in the order `message`, `time`, `metadata`, `severity`, then others.
 //!
 //! ```toml
 //! [transforms.project]
@@ -351,6 +352,13 @@ mod tests {
             r#"[{"email":"e","name":"A","id":"1"}]"#
         );
         assert_eq!(kept("user_fields = []", r#"[{"id":"1"}]"#), "[{}]");
+        // What can't be narrowed is left out.
+        let options = "keys = \"users\"\nuser_fields = [\"id\"]";
+        assert_eq!(
+            project(options, r#"{"metadata":{"users":"[%{name: \"Ada"}}"#),
+            r#"{"metadata":{"users_incomplete":true}}"#
+        );
+        assert_eq!(kept(ids, "null"), "null");
     }
 
     #[test]

@@ -61,11 +61,17 @@ impl Narrow {
         Ok(Narrow { names: fields.iter().flat_map(|field| field.names()).collect(), keeps_all })
     }
 
-    /// Narrows the users of an event, where they are a list.
+    /// Narrows the users of an event. What is no list (an `inspect` form that nobody could read) can't be narrowed: where
+    /// something is to be left out, all of it is.
     pub fn apply(&self, event: &mut Event) {
-        let Some(users) = event.get(Place::Metadata, "users").filter(|users| users.is_array()) else {
+        let Some(users) = event.get(Place::Metadata, "users") else { return };
+        if !users.is_array() {
+            if !self.keeps_all && !users.is_null() {
+                event.remove(Place::Metadata, "users");
+                event.set(Place::Metadata, "users_incomplete", |out| out.extend_from_slice(b"true"));
+            }
             return;
-        };
+        }
         if self.is_narrow(users.text()).unwrap_or_default() {
             return;
         }
