@@ -1,7 +1,7 @@
 //! What only one component of a pipeline can have, so that a config where two want it can be refused before it runs.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// Something that can't be shared.
@@ -20,11 +20,13 @@ impl Exclusive {
     pub fn collides(&self, other: &Exclusive) -> bool {
         match (self, other) {
             (Exclusive::Address(one), Exclusive::Address(other)) => {
-                let (a, b) = (one.ip(), other.ip());
-                // Port 0 is another one each time; `0.0.0.0` is all addresses of the machine.
-                one.port() != 0
-                    && one.port() == other.port()
-                    && (a == b || a.is_ipv4() == b.is_ipv4() && (a.is_unspecified() || b.is_unspecified()))
+                let (a, b) = (one.ip().to_canonical(), other.ip().to_canonical());
+                // `0.0.0.0` is all addresses of version 4, and `[::]` all there are.
+                let holds =
+                    |all: IpAddr, one: IpAddr| all.is_unspecified() && (all.is_ipv6() || one.is_ipv4());
+                let is_same = if a == b { a.is_ipv4() || one == other } else { holds(a, b) || holds(b, a) };
+                // Port 0 is another one each time.
+                one.port() != 0 && one.port() == other.port() && is_same
             }
             _ => self == other,
         }
@@ -66,6 +68,10 @@ mod tests {
         assert!(collide("127.0.0.1:80", "127.0.0.1:80"));
         assert!(collide("127.0.0.1:80", "0.0.0.0:80"));
         assert!(collide("[::]:80", "[::1]:80"));
+        assert!(collide("[::]:80", "127.0.0.1:80"));
+        assert!(collide("[::ffff:127.0.0.1]:80", "127.0.0.1:80"));
+        assert!(!collide("0.0.0.0:80", "[::1]:80"));
+        assert!(!collide("[fe80::1%1]:80", "[fe80::1%2]:80"));
         assert!(!collide("127.0.0.1:80", "127.0.0.1:81"));
         assert!(!collide("127.0.0.1:80", "127.0.0.2:80"));
         assert!(!collide("127.0.0.1:80", "[::1]:80"));

@@ -68,7 +68,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::future::ready;
 use std::num::{NonZeroU32, NonZeroU64};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 /// The port that checkpoints leave by.
@@ -213,7 +213,7 @@ impl SinkConfig for Trail {
     }
 
     fn claims(&self) -> Option<Exclusive> {
-        Some(Exclusive::Key(self.key_file.clone()))
+        Some(Exclusive::Key(self.key_file.components().filter(|part| *part != Component::CurDir).collect()))
     }
 
     fn files(&self) -> Vec<PathBuf> {

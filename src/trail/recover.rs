@@ -31,6 +31,8 @@ use std::time::Duration;
 const UNSIGNED: &str = "unsigned.jsonl";
 /// Where it is said which folder the trail was in.
 const PLACE: &str = "path";
+/// There once something was signed.
+const SIGNED: &str = "signed";
 const UNSIGNED_MODE: u32 = 0o600;
 const BLOCK_BYTES: usize = 256 * 1024;
 /// How often a lock is tried, and how long is waited in between.
@@ -64,6 +66,11 @@ impl Writer {
         if published.is_none() && signed.is_none() {
             refuse_unknown(&folder, &memory)?;
         }
+        if published.is_none()
+            && let Some(signed) = &signed
+        {
+            refuse_more(&folder, signed.size)?;
+        }
         let size = published.as_ref().map_or(0, |published| published.size);
         let remembered = signed.as_ref().map_or(0, |signed| signed.size);
         if remembered < size {
@@ -92,6 +99,9 @@ impl Writer {
         }
         writer.settle(&memory)?;
         writer.put_back_checkpoint()?;
+        if writer.published.is_some() {
+            note_signed(&memory)?;
+        }
         let place = memory.join(PLACE);
         let here = absolute(&writer.settings.folder);
         if fs::read(&place).ok().as_deref() != Some(here.as_os_str().as_bytes()) {
@@ -228,7 +238,7 @@ impl Writer {
 }
 
 /// The folder of what is remembered of the trail of `key`: its name tells the origin and the key.
-fn memory_of(root: &Path, key: &SignerKey) -> PathBuf {
+pub(super) fn memory_of(root: &Path, key: &SignerKey) -> PathBuf {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     let origin: String = key.origin().chars().map(|c| if plain(c) { c } else { '_' }).collect();
     let id = key.verifier_text().split('+').nth(1).unwrap_or_default();
@@ -238,8 +248,9 @@ fn memory_of(root: &Path, key: &SignerKey) -> PathBuf {
 /// Refuses a trail without a checkpoint of which `memory` does not know that it was never signed: that is written down
 /// when a trail is opened, before its first record is written.
 fn refuse_unknown(folder: &Path, memory: &Path) -> Result<(), Trouble> {
-    let is_known =
+    let is_here =
         fs::read(memory.join(PLACE)).is_ok_and(|path| path == absolute(folder).as_os_str().as_bytes());
+    let is_known = is_here && !memory.join(SIGNED).exists();
     let trouble = |e: io::Error| Trouble::at(folder, &e);
     if is_known
         || !(holds_bytes(&folder.join(RECORDS)).map_err(trouble)?
@@ -250,6 +261,34 @@ fn refuse_unknown(folder: &Path, memory: &Path) -> Result<(), Trouble> {
     let why = "the trail has records but no checkpoint, and this data_dir does not know it: put the checkpoint back (the \
                `message` of an anchor is one), or take an empty folder";
     Err(Trouble::because(folder, why))
+}
+
+/// Refuses a trail without a checkpoint that holds more than the journal's: no crash leaves that, since the next commit goes
+/// on from what is published, so the rest may have been signed.
+fn refuse_more(folder: &Path, signed: u64) -> Result<(), Trouble> {
+    let found = segments(folder).map_err(|e| Trouble::at(folder, &e))?;
+    let len = |one: &Segment| {
+        fs::metadata(&one.path).map(|about| about.len()).map_err(|e| Trouble::at(&one.path, &e))
+    };
+    // Those in front of the last one that holds signed records end where it begins.
+    let last = found.iter().rposition(|one| one.first < signed);
+    for segment in found.iter().skip(last.unwrap_or_default()) {
+        let end = if segment.first < signed { find_end(segment, signed)?.1 } else { 0 };
+        if len(segment)? > end {
+            let why = format!(
+                "the checkpoint is gone, and there are more records than the {signed} that this data_dir knows to be signed: put \
+                 the newest checkpoint back (the `message` of an anchor is one)"
+            );
+            return Err(Trouble::because(&segment.path, &why));
+        }
+    }
+    Ok(())
+}
+
+/// Writes down, once, that something was signed: from then on records without a checkpoint are never taken for a crash's.
+pub(super) fn note_signed(memory: &Path) -> Result<(), Trouble> {
+    let path = memory.join(SIGNED);
+    if path.exists() { Ok(()) } else { replace(&path, b"signed\n") }
 }
 
 /// Whether there is a file with something in it below `folder`.
@@ -358,7 +397,7 @@ fn find_end(segment: &Segment, size: u64) -> Result<(u64, u64), Trouble> {
     Ok((records, end))
 }
 
-/// Where unsigned records go. What the crash before has left there is overwritten.
+/// Where unsigned records go, behind those of earlier crashes.
 struct Aside {
     path: PathBuf,
     file: Option<File>,
@@ -375,7 +414,7 @@ impl Aside {
             Some(file) => file,
             None => {
                 let mut options = OpenOptions::new();
-                options.write(true).create(true).truncate(true).mode(UNSIGNED_MODE);
+                options.append(true).create(true).mode(UNSIGNED_MODE);
                 self.file.insert(options.open(&self.path).map_err(trouble)?)
             }
         };

@@ -9,6 +9,7 @@ use super::journal::Journal;
 use super::key::SignerKey;
 use super::layout::{CHECKPOINT, NEW_SUFFIX, Segment, TILE_WIDTH, Tile, edge};
 use super::note::Checkpoint;
+use super::recover::{memory_of, note_signed};
 use super::retain::{self, Retention};
 use super::sync::{Unsynced, sync_all};
 use super::tree::{Content, Edge};
@@ -147,6 +148,9 @@ impl Writer {
         if !self.pending.is_noted {
             self.journal.keep(ids);
             self.pending.is_noted = true;
+        }
+        if before.is_none() {
+            note_signed(&memory_of(&self.settings.memory, &self.key))?;
         }
         publish(folder, &self.pending.full, before, &signed)?;
         let is_new_segment = last.segment != self.segment.segment;

@@ -158,6 +158,10 @@ impl MetadataProjection {
                 let help = format!("the origin keys are {}", ORIGIN_KEYS.join(", "));
                 return refused(format!("`{key}` is no origin key"), help);
             }
+            if key.is_empty() || key.contains(|c: char| c.is_whitespace() || c == ',') {
+                let help = "each key is a string of its own: `[\"users\", \"code\"]`".to_owned();
+                return refused(format!("`{key}` is no name of a member"), help);
+            }
             let path = key.strip_prefix('.').unwrap_or(key);
             if let Some(name) = path.strip_prefix("metadata.") {
                 return refused(
@@ -271,6 +275,9 @@ fn add_origin(event: &mut Event, key: &str) {
         event.set(Place::Metadata, name, |out| quote_into(text.as_bytes(), out));
     } else if let Some(number) = number {
         event.set(Place::Metadata, name, |out| out.extend_from_slice(number.to_string().as_bytes()));
+    } else {
+        // What the record says of itself is no origin.
+        event.remove(Place::Metadata, name);
     }
 }
 
@@ -388,6 +395,14 @@ mod tests {
             shown,
             r#"{"metadata":{"source":"livebook","container":"web","peer":"::1","offset":7,"received":"2025-10-09T08:53:20.123Z"}}"#
         );
+        assert_eq!(
+            project(r#"keys = ["%file", "code"]"#, r#"{"metadata":{"file":"/forged","code":"1"}}"#),
+            r#"{"metadata":{"code":"1"}}"#
+        );
+        for key in ["", " users", "users,code"] {
+            let wrong = MetadataProjection { keys: vec![key.into()], ..MetadataProjection::default() };
+            assert!(wrong.build().is_err_and(|invalid| invalid.key == "keys[0]"), "{key}");
+        }
         let wrong = MetadataProjection { keys: vec!["%host".into()], ..MetadataProjection::default() };
         assert!(wrong.build().is_err_and(|invalid| invalid.key == "keys[0]"));
     }

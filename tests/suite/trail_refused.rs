@@ -26,12 +26,10 @@ fn a_trail_that_has_lost_what_was_signed_is_not_gone_on_with() {
     let refuses = |words: &str| {
         ground.log(600..601);
         let kept = snapshot(&ground.path("trail"));
-        let mut live = ground.live();
+        let live = ground.live();
         live.says(words);
-        live.signal_when_ready("TERM");
-        live.signal_when_ready("TERM");
-        live.wait(TIMEOUT);
-        assert_eq!(snapshot(&ground.path("trail")), kept, "{words}");
+        live.kill();
+        assert!(snapshot(&ground.path("trail")) == kept, "{words}");
     };
     put_back(&before);
     refuses("it was put back to an older state");
@@ -73,12 +71,10 @@ fn a_trail_whose_checkpoint_is_gone_is_not_begun_anew() {
     let kept = snapshot(&ground.path("trail"));
     let refuses = || {
         ground.log(4..5);
-        let mut live = ground.live();
+        let live = ground.live();
         live.says("the trail has records but no checkpoint, and this data_dir does not know it: put the checkpoint back");
-        live.signal_when_ready("TERM");
-        live.signal_when_ready("TERM");
-        live.wait(TIMEOUT);
-        assert_eq!(snapshot(&ground.path("trail")), kept);
+        live.kill();
+        assert!(snapshot(&ground.path("trail")) == kept);
     };
     let other = Run::new(&["trail", "keygen", "example.com/other", "--key-file", "other.key"]);
     other.current_dir(ground.dir.path()).run().exits(0);
@@ -93,6 +89,57 @@ fn a_trail_whose_checkpoint_is_gone_is_not_begun_anew() {
     fs::rename(ground.path("before"), ground.path("data")).unwrap();
     ground.once().exits(0);
     assert_eq!(ground.numbers(), [0, 1, 2, 3, 4, 4]);
+    ground.verify();
+}
+
+/// Without the checkpoint, a memory that has less than the trail proves nothing of the rest.
+#[test]
+fn a_memory_that_is_damaged_or_older_takes_nothing_for_unsigned() {
+    let ground = Ground::new("");
+    ground.log(0..4);
+    ground.once().exits(0);
+    let memory = ground.path("data/trails");
+    let older = snapshot(&memory);
+    ground.log(4..8);
+    ground.once().exits(0);
+    let newer = snapshot(&memory);
+    let whole = fs::read(ground.path("trail/checkpoint")).unwrap();
+    fs::remove_file(ground.path("trail/checkpoint")).unwrap();
+    let kept = snapshot(&ground.path("trail"));
+    ground.log(8..9);
+    let put_back = |files: &BTreeMap<PathBuf, Vec<u8>>| {
+        fs::remove_dir_all(&memory).unwrap();
+        for (path, bytes) in files {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+    };
+    let is_journal = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("journal-");
+    let mut without = newer.clone();
+    without.retain(|path, _| !is_journal(path));
+    assert!(without.len() < newer.len());
+    let mut damaged = newer.clone();
+    damaged.iter_mut().filter(|(path, _)| is_journal(path)).for_each(|(_, bytes)| bytes[12] ^= 1);
+    let mut torn = newer.clone();
+    torn.iter_mut()
+        .filter(|(path, _)| is_journal(path))
+        .for_each(|(_, bytes)| *bytes.last_mut().unwrap() ^= 1);
+    for (state, words) in [
+        (&without, "the trail has records but no checkpoint, and this data_dir does not know it"),
+        (&damaged, "the trail has records but no checkpoint, and this data_dir does not know it"),
+        (&torn, "the checkpoint is gone, and there are more records than the 4 that"),
+        (&older, "the checkpoint is gone, and there are more records than the 4 that"),
+    ] {
+        put_back(state);
+        let live = ground.live();
+        live.says(words);
+        live.kill();
+        assert!(snapshot(&ground.path("trail")) == kept, "{words}");
+    }
+    put_back(&newer);
+    fs::write(ground.path("trail/checkpoint"), whole).unwrap();
+    ground.once().exits(0);
+    assert_eq!(ground.numbers(), (0..9).collect::<Vec<_>>());
     ground.verify();
 }
 

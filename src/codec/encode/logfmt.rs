@@ -55,6 +55,10 @@ impl Writer<'_> {
             if end == b'}' {
                 let Ok(name) = scan.name() else { break };
                 unescape_into(piece(name), &mut self.path);
+                if self.path.is_empty() {
+                    // No reader takes a key of no letters.
+                    self.path.push(b'_');
+                }
             } else {
                 self.path.extend_from_slice(format!("{nth}").as_bytes());
             }
@@ -85,8 +89,10 @@ fn has_members(text: &[u8]) -> bool {
 
 /// Appends a key or a value, in quotes where it would not be one word.
 fn word(text: &[u8], out: &mut Vec<u8>) {
-    let is_plain = |byte: &u8| *byte > b' ' && *byte != 0x7F && !b"=\"\\".contains(byte);
-    if !text.is_empty() && text.iter().all(is_plain) {
+    let is_plain = |byte: &u8| *byte > b' ' && *byte != 0x7F && !b"=\"\\'".contains(byte);
+    // A reader may take a space of another script for one, and a letter of it for none.
+    let is_word = std::str::from_utf8(text).is_ok_and(|text| text.chars().all(char::is_alphanumeric));
+    if !text.is_empty() && text.iter().all(is_plain) && (text.is_ascii() || is_word) {
         return out.extend_from_slice(text);
     }
     quote_into(text, out);

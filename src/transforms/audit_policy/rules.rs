@@ -8,6 +8,7 @@ use crate::livebook::EVALUATE;
 use crate::livebook::people::{By, GLOB_HELP, Globs, User};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 
 /// A mode of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -226,8 +227,8 @@ impl Condition {
     fn users_against(&self, event: &Event) -> Option<&'static str> {
         let (last, ..) = self.users.last()?;
         let users = event.get(Place::Metadata, "users");
-        let users = users.and_then(|users| serde_json::from_slice::<Vec<User>>(users.text()).ok());
-        let users = users.unwrap_or_default();
+        let users = users.and_then(|users| serde_json::from_slice::<Vec<Value>>(users.text()).ok());
+        let users: Vec<User> = users.unwrap_or_default().iter().map(User::read).collect();
         let keeps_all = self.level == Level::Code;
         if !keeps_all && (event.has(Place::Metadata, "users_incomplete") || users.is_empty()) {
             return Some(last);

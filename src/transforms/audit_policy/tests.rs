@@ -99,6 +99,7 @@ fn a_rule_decides_where_all_its_conditions_hold() {
         ("users = [\"ann\"]\nsession_modes = [\"app\"]", "default", ANN, "", "no rule"),
         ("users = [\"ann\"]\nsession_modes = [\"app\"]", "app", ANN, "", "dropped"),
         ("user_ids = [\"robot-*\"]", "default", ROBOT, "", "dropped"),
+        ("user_ids = [\"robot-*\"]", "default", "[\"robot-7\"]", "", "no rule"),
         ("user_ids = [\"ann\"]", "default", ANN, "", "no rule"),
         ("user_emails = [\"*@ops.example.com\"]", "default", ANN, "", "dropped"),
         ("user_emails = [\"ann\"]", "default", ANN, "", "no rule"),
