@@ -27,9 +27,12 @@ impl Papers {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         dir.write("ca.crt", &ca.pem());
-        for (name, hosts) in [("server", vec!["localhost".to_owned()]), ("client", vec!["client".to_owned()])]
-        {
+        // By its address too: a small system knows no `localhost`.
+        let names =
+            [("server", &["localhost", "127.0.0.1"][..]), ("named", &["localhost"]), ("client", &["client"])];
+        for (name, hosts) in names {
             let key = KeyPair::generate().unwrap();
+            let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
             let signed = CertificateParams::new(hosts).unwrap().signed_by(&key, &ca).unwrap();
             dir.write(&format!("{name}.crt"), &signed.pem());
             dir.write(&format!("{name}.key"), &key.serialize_pem());
