@@ -277,7 +277,7 @@ fn an_old_connection_is_closed_with_its_next_answer() {
     // One that sends nothing more is closed too.
     let mut idle = server.connect();
     idle.post("", GOOD).is(200);
-    assert!(idle.is_closed_within(Duration::from_secs(15)));
+    assert!(idle.is_closed_within(TIMEOUT));
     server.stop();
 }
 
