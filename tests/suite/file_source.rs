@@ -259,6 +259,20 @@ fn packed_files_are_read_and_their_originals_not_again() {
 }
 
 #[test]
+fn a_packed_file_may_be_empty_when_it_is_found() {
+    let scene = Scene::new(ALL);
+    scene.append("app.log.gz", "");
+    scene.append("app.log", "one\n");
+    let mut live = scene.live();
+    expect(&mut live, &["one"]);
+    let mut packer = GzEncoder::new(Vec::new(), Compression::default());
+    packer.write_all(b"two\nthree\n").unwrap();
+    fs::write(scene.path("app.log.gz"), packer.finish().unwrap()).unwrap();
+    expect(&mut live, &["two", "three"]);
+    stop(live);
+}
+
+#[test]
 fn a_copy_that_the_kubelet_packs_is_no_new_log() {
     let scene = Scene::new("include = [\"DIR/*.log*\"]\nrotate_wait_secs = 1");
     scene.append("0.log", "one\ntwo\n");

@@ -28,6 +28,8 @@ impl Place {
 pub struct Input {
     file: File,
     packed: Option<Packed>,
+    /// Whether nothing was in it when it was looked at last.
+    is_empty: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -61,16 +63,23 @@ impl Input {
         if !std::fs::metadata(path)?.is_file() {
             return Err(io::Error::new(ErrorKind::InvalidInput, "it is no regular file"));
         }
-        let file = File::open(path)?;
+        let mut input = Input { file: File::open(path)?, packed: None, is_empty: true };
+        input.look()?;
+        Ok(input)
+    }
+
+    /// Finds out whether the file is packed, once there is something in it: who packs a log makes an empty file first.
+    fn look(&mut self) -> io::Result<()> {
         let mut magic = [0; 4];
-        let read = file.read_at(&mut magic, 0)?;
+        let read = self.file.read_at(&mut magic, 0)?;
         let format = match magic.get(..read).unwrap_or_default() {
             [0x1f, 0x8b, ..] => Some(Format::Gzip),
             [0x28, 0xb5, 0x2f, 0xfd] => Some(Format::Zstd),
             _ => None,
         };
-        let packed = format.map(|format| Packed { format, reader: None, at: 0 });
-        Ok(Input { file, packed })
+        self.packed = format.map(|format| Packed { format, reader: None, at: 0 });
+        self.is_empty = read == 0;
+        Ok(())
     }
 
     /// Its metadata as they are now.
@@ -99,6 +108,9 @@ impl Input {
 
     /// Reads from `offset` of the unpacked bytes on. None at the end.
     pub fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> Result<usize, Trouble> {
+        if self.is_empty {
+            self.look().map_err(Trouble::Io)?;
+        }
         match &mut self.packed {
             None => loop {
                 match self.file.read_at(buffer, offset) {
