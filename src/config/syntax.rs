@@ -60,7 +60,12 @@ fn diagnostic(file: usize, text: &str, span: Range<usize>, error: &Error) -> Dia
         let has_no_value = span.is_empty() && error.message().starts_with("string values must be quoted");
         let is_blank = rest.trim_start().is_empty() || rest.trim_start().starts_with('#');
         let label = if has_no_value && is_blank { "a value is missing" } else { error.message() };
-        return Diagnostic::error("this is not TOML").at(place, label);
+        let help = match label {
+            label if label.contains("array") => Some("is the `[` in front of it closed?"),
+            label if label.contains("string") => Some("is its quote closed?"),
+            _ => None,
+        };
+        return Diagnostic::error("this is not TOML").at(place, label).help(help.map(str::to_owned));
     }
     let name = text.get(span.clone()).unwrap_or_default();
     let diagnostic = Diagnostic::error(format!("`{name}` stands twice")).at(place, "defined again here");
