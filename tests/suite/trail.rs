@@ -177,6 +177,15 @@ pub fn snapshot(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
+/// Puts files back into `folder`, and takes away what else was there.
+pub fn put_back(folder: &Path, files: &BTreeMap<PathBuf, Vec<u8>>) {
+    fs::remove_dir_all(folder).unwrap();
+    for (path, bytes) in files {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+}
+
 #[test]
 fn records_are_plain_lines_and_the_tree_is_that_of_their_bytes() {
     let ground = Ground::new("");

@@ -1,7 +1,7 @@
 //! What the sink `trail` refuses to go on with: a trail that was put back, cut, moved or replaced, or that is another's.
 
 use crate::harness::{Run, TIMEOUT, until};
-use crate::trail::{Ground, snapshot};
+use crate::trail::{Ground, put_back, snapshot};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -16,13 +16,7 @@ fn a_trail_that_has_lost_what_was_signed_is_not_gone_on_with() {
     ground.log(300..600);
     ground.once().exits(0);
     let whole = snapshot(&ground.path("trail"));
-    let put_back = |files: &BTreeMap<PathBuf, Vec<u8>>| {
-        fs::remove_dir_all(ground.path("trail")).unwrap();
-        for (path, bytes) in files {
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, bytes).unwrap();
-        }
-    };
+    let put_back = |files: &BTreeMap<PathBuf, Vec<u8>>| put_back(&ground.path("trail"), files);
     let refuses = |words: &str| {
         ground.log(600..601);
         let kept = snapshot(&ground.path("trail"));
@@ -107,13 +101,6 @@ fn a_memory_that_is_damaged_or_older_takes_nothing_for_unsigned() {
     fs::remove_file(ground.path("trail/checkpoint")).unwrap();
     let kept = snapshot(&ground.path("trail"));
     ground.log(8..9);
-    let put_back = |files: &BTreeMap<PathBuf, Vec<u8>>| {
-        fs::remove_dir_all(&memory).unwrap();
-        for (path, bytes) in files {
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, bytes).unwrap();
-        }
-    };
     let is_journal = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("journal-");
     let mut without = newer.clone();
     without.retain(|path, _| !is_journal(path));
@@ -130,13 +117,13 @@ fn a_memory_that_is_damaged_or_older_takes_nothing_for_unsigned() {
         (&torn, "the checkpoint is gone, and there are more records than the 4 that"),
         (&older, "the checkpoint is gone, and there are more records than the 4 that"),
     ] {
-        put_back(state);
+        put_back(&memory, state);
         let live = ground.live();
         live.says(words);
         live.kill();
         assert!(snapshot(&ground.path("trail")) == kept, "{words}");
     }
-    put_back(&newer);
+    put_back(&memory, &newer);
     fs::write(ground.path("trail/checkpoint"), whole).unwrap();
     ground.once().exits(0);
     assert_eq!(ground.numbers(), (0..9).collect::<Vec<_>>());
