@@ -8,6 +8,7 @@ use serde_json::Value;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 mod packed;
@@ -422,4 +423,26 @@ fn files_that_are_renamed_as_they_are_found_are_read_all_the_same() {
     seen.sort_unstable();
     assert_eq!(seen, (0..rotations).collect::<Vec<u32>>());
     stop(live);
+}
+
+#[test]
+fn a_file_that_is_renamed_all_the_time_is_the_same_at_each_start() {
+    let scene = Scene::new(ALL);
+    let lines: Vec<String> = (0..50).map(|number| number.to_string()).collect();
+    scene.append("app.log", &(lines.join("\n") + "\n"));
+    assert_eq!(scene.once(), lines);
+    let (stop, dir) = (AtomicBool::new(false), scene.dir.path());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                fs::rename(dir.join("app.log"), dir.join("app.log.1")).unwrap();
+                fs::rename(dir.join("app.log.1"), dir.join("app.log")).unwrap();
+            }
+        });
+        let again = std::panic::catch_unwind(|| (0..60).map(|_| scene.once()).collect::<Vec<_>>());
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!(again.unwrap(), vec![Vec::<String>::new(); 60]);
+    });
+    scene.append("app.log", "more\n");
+    assert_eq!(scene.once(), ["more"]);
 }

@@ -68,6 +68,19 @@ impl Input {
         Ok(input)
     }
 
+    /// Opens the file that was found at `place`; none where it has another name by now.
+    pub fn open_at(path: &Path, place: Option<Place>) -> io::Result<Option<Input>> {
+        match Input::open(path) {
+            Ok(input) => Ok(Some(input).filter(|input| input.is_at(place))),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn is_at(&self, place: Option<Place>) -> bool {
+        self.metadata().is_ok_and(|metadata| Some(Place::of(&metadata)) == place)
+    }
+
     /// Finds out whether the file is packed, once there is something in it: who packs a log makes an empty file first.
     fn look(&mut self) -> io::Result<()> {
         let mut magic = [0; 4];

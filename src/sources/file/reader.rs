@@ -5,14 +5,14 @@
 
 use super::checkpoints::{Checkpoint, Earlier, Store};
 use super::discover::{Found, Patterns};
-use super::input::{Input, Place, Trouble};
+use super::input::{Input, Place};
 use super::tail::{End, Tools};
-use super::trouble::{TROUBLE_WAIT, Troubles};
+use super::trouble::Troubles;
 use super::watched::{Phase, Watched};
 use super::{FileSource, Piece, Stop};
+use crate::codec::Settings;
 use crate::codec::framing::Buffers;
 use crate::codec::sieve::Sieve;
-use crate::codec::{FaultKind, Settings};
 use crate::delivery::{Failing, Meter, SourceContext, Wanted, clock};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -29,10 +29,10 @@ const SAVE_EVERY: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How long a checkpoint outlives its file: rotation may bring the file back under another name.
 const GONE_KEPT_MS: u64 = 60_000;
-/// A packed file that ends too early is taken for broken once it has not grown for this long.
-const UNFINISHED_MAX: Duration = Duration::from_secs(10);
 /// A file that waits until another may be closed is tried again after this long.
 const ROOM_WAIT: Duration = Duration::from_millis(4);
+/// Looks for files of a run with `--once`, where they are renamed meanwhile.
+const LOOKS_MAX: u32 = 100;
 /// The last verdicts are waited for in steps of this.
 const SETTLE_STEP: Duration = Duration::from_millis(2);
 
@@ -59,7 +59,11 @@ pub struct Reader {
     pub(super) suspects: BTreeMap<Place, (Instant, u64)>,
     /// What could not be read in a run with `--once`.
     pub(super) failures: Vec<String>,
-    pub(super) next_scan: Instant,
+    /// When to look for files; none where once is enough.
+    next_scan: Option<Instant>,
+    /// Whether something was renamed while it was looked for: where it lies, another look tells.
+    pub(super) again: bool,
+    looks: u32,
     store: Store,
     pub(super) next_save: Instant,
     saving: Failing,
@@ -103,7 +107,9 @@ impl Reader {
             is_first_scan: true,
             suspects: BTreeMap::new(),
             failures: Vec::new(),
-            next_scan: now,
+            next_scan: Some(now),
+            again: false,
+            looks: 0,
             store,
             next_save: now + SAVE_EVERY,
             saving: Failing::default(),
@@ -123,7 +129,8 @@ impl Reader {
     /// nothing more is sent.
     pub fn run(mut self, closing: &Receiver<()>) -> Result<(), String> {
         while self.work().is_ok() {
-            if self.once && self.files.values().all(|file| file.phase != Phase::Live) {
+            let is_read = self.files.values().all(|file| file.phase != Phase::Live);
+            if self.once && is_read && !self.again {
                 break;
             }
             if self.stop.wait(self.pause()) {
@@ -152,8 +159,10 @@ impl Reader {
         let (demand, check_all) = self.wanted.now();
         self.tools.settings.want(demand, check_all);
         self.tools.sieve.want(&self.tools.settings);
-        if now >= self.next_scan && (self.is_first_scan || !self.once) {
-            self.next_scan = now + Duration::from_millis(self.options.glob_minimum_cooldown_ms);
+        if std::mem::take(&mut self.again) || self.next_scan.is_some_and(|at| at <= now) {
+            self.looks = self.looks.saturating_add(1);
+            let cooldown = Duration::from_millis(self.options.glob_minimum_cooldown_ms);
+            self.next_scan = (!self.once).then_some(now + cooldown);
             self.scan()?;
         }
         self.round()?;
@@ -161,10 +170,19 @@ impl Reader {
         Ok(())
     }
 
+    /// Something was renamed just now: asks for another look. A run with `--once` does not look for ever.
+    pub(super) fn look_again(&mut self) -> bool {
+        self.again = !self.once || self.looks < LOOKS_MAX;
+        self.again
+    }
+
     /// How long nothing is to be done.
     fn pause(&self) -> Duration {
+        if self.again {
+            return Duration::ZERO;
+        }
         let looks = self.files.values().filter_map(|file| file.due);
-        let next = looks.chain([self.next_save]).chain((!self.once).then_some(self.next_scan)).min();
+        let next = looks.chain([self.next_save]).chain(self.next_scan).min();
         let now = clock::monotonic();
         next.map_or(SAVE_EVERY, |at| at.saturating_duration_since(now))
     }
@@ -306,7 +324,7 @@ impl Reader {
     }
 
     /// The file has been read to its end, its last line included.
-    fn finish(&mut self, key: u64) -> Result<(), Stopped> {
+    pub(super) fn finish(&mut self, key: u64) -> Result<(), Stopped> {
         let now = clock::monotonic();
         let Some(file) = self.files.get_mut(&key) else { return Ok(()) };
         file.phase = Phase::Done;
@@ -320,34 +338,6 @@ impl Reader {
             file.had_nothing(now);
         }
         if is_told { self.send(Piece::Finish(key)) } else { Ok(()) }
-    }
-
-    fn trouble(&mut self, key: u64, trouble: Trouble) -> Result<bool, Stopped> {
-        let now = clock::monotonic();
-        let Some(file) = self.files.get_mut(&key) else { return Ok(true) };
-        let path = file.path.display();
-        let detail = match trouble {
-            Trouble::Io(e) => {
-                let what = format!("can't read {path}: {e}");
-                self.cant_read(key, what);
-                return Ok(self.once);
-            }
-            Trouble::Unfinished if !self.once && file.news + UNFINISHED_MAX > now => {
-                if let Some(input) = &mut file.input {
-                    input.reopen();
-                }
-                file.due = Some(now + TROUBLE_WAIT);
-                return Ok(false);
-            }
-            Trouble::Unfinished => "the compressed data end too early".to_owned(),
-            Trouble::Broken(why) => format!("it can't be unpacked: {why}"),
-        };
-        let detail = format!("{path}: {detail}");
-        let offset = file.tail.parked.read_from();
-        self.tell_of(key)?;
-        self.send(Piece::Fault { key, kind: FaultKind::BrokenCompression, detail, offset })?;
-        self.finish(key)?;
-        Ok(true)
     }
 
     /// Whether one more file may be opened. Where too many are open, one that waits for news is closed.
@@ -374,27 +364,24 @@ impl Reader {
 
     /// Opens a file that is not; says whether it is open then.
     fn open(&mut self, key: u64) -> bool {
-        let now = clock::monotonic();
         let Some(file) = self.files.get_mut(&key) else { return false };
-        match Input::open(&file.path) {
-            Ok(input) if input.metadata().is_ok_and(|metadata| file.place == Some(Place::of(&metadata))) => {
+        let (path, opened) = (file.path.display(), Input::open_at(&file.path, file.place));
+        match opened {
+            Ok(Some(input)) => {
                 file.input = Some(input);
                 file.trouble.clear();
                 true
             }
-            // Another file has this name by now: the next look at the folder says where this one is.
-            Ok(_) => {
+            Ok(None) => {
+                let what = format!("can't open {path}: it is renamed all the time");
                 file.lose();
-                self.next_scan = now;
-                false
-            }
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound && !self.once => {
-                file.lose();
-                self.next_scan = now;
+                if !self.look_again() {
+                    self.cant_read(key, what);
+                }
                 false
             }
             Err(e) => {
-                let what = format!("can't open {}: {e}", file.path.display());
+                let what = format!("can't open {path}: {e}");
                 self.cant_read(key, what);
                 false
             }

@@ -52,7 +52,7 @@ impl Reader {
         fresh.retain(|found| {
             let is_still_there = Found::at(&found.path).is_some_and(|again| again.place == found.place);
             if !is_still_there {
-                self.next_scan = now;
+                self.look_again();
             }
             is_still_there
         });
@@ -67,7 +67,9 @@ impl Reader {
             // From now on it is known where to begin.
             self.next_save = now;
         }
-        (self.is_first_scan, self.is_first_run) = (false, false);
+        self.is_first_scan = false;
+        // What could not be told yet has been there from the start, too.
+        self.is_first_run &= self.again;
         Ok(())
     }
 
@@ -166,21 +168,23 @@ impl Reader {
     }
 
     /// A file with the inode of a checkpoint that also begins and ends like it; or one that has been renamed since it was
-    /// found, of which the next look tells.
+    /// found, of which the next look tells: as a new file, its records would have other ids.
     fn claim_by_inode(&mut self, found: &Found) -> bool {
-        let is_at = |checkpoint: &&Checkpoint| checkpoint.is_at(found.place);
-        if self.unclaimed.iter().find(is_at).is_none() {
+        let Some(first) = self.unclaimed.iter().position(|known| known.is_at(found.place)) else {
             return false;
-        }
-        let Ok(mut input) = Input::open(&found.path) else { return false };
-        if !input.metadata().is_ok_and(|metadata| Place::of(&metadata) == found.place) {
-            self.next_scan = clock::monotonic();
-            return true;
-        }
-        let at = self
-            .unclaimed
-            .iter()
-            .position(|known| known.is_at(found.place) && is_in(known, found, &mut input));
+        };
+        let at = match Input::open_at(&found.path, Some(found.place)) {
+            Ok(Some(mut input)) => self
+                .unclaimed
+                .iter()
+                .position(|known| known.is_at(found.place) && is_in(known, found, &mut input)),
+            Ok(None) => {
+                self.look_again();
+                return true;
+            }
+            // It can't be read for now. Once it can, its first turn finds out whether it is another one.
+            Err(_) => Some(first),
+        };
         at.is_some_and(|at| self.claim(at, found))
     }
 
@@ -191,7 +195,7 @@ impl Reader {
         if !self.unclaimed.iter().any(may_be) {
             return false;
         }
-        let Ok(mut input) = Input::open(&found.path) else { return false };
+        let Some(mut input) = open(found) else { return false };
         let at = self.unclaimed.iter().position(|known| may_be(known) && is_in(known, found, &mut input));
         at.is_some_and(|at| self.claim(at, found))
     }
@@ -214,7 +218,7 @@ impl Reader {
         if self.once || log == found.path {
             return false;
         }
-        let Ok(mut input) = Input::open(&found.path) else { return false };
+        let Some(mut input) = open(found) else { return false };
         let mut originals = self.files.values().filter(|file| file.family == family && file.is_there());
         let is_copy = originals.any(|file| file.tail.may_come_in(&mut input, found.len));
         // An original that has just vanished goes on in its copy.
@@ -257,7 +261,7 @@ impl Reader {
         let mut file = Watched::new(found, family, None, clock::monotonic());
         file.tail.earlier = self.earlier(found.place);
         if self.is_first_run && self.options.read_from == ReadFrom::End {
-            let end = Input::open(&found.path).ok().and_then(|mut input| end_of_lines(&mut input, found.len));
+            let end = open(found).and_then(|mut input| end_of_lines(&mut input, found.len));
             let at = end.unwrap_or(0);
             file.tail.parked = Parked::at(at);
             file.progress = Progress::new(Position { delivered: at, context: at });
@@ -293,12 +297,17 @@ impl Reader {
             let is_watched = |place| self.files.values().any(|file| file.place == Some(place));
             let is_there = |found: Found| checkpoint.is_at(found.place) && !is_watched(found.place);
             if !checkpoint.rotated && Found::at(&path).is_some_and(is_there) {
+                // Or it is, and had another name when it was looked for.
+                if self.patterns.fits(&checkpoint.path) {
+                    self.unclaimed.push(checkpoint);
+                    self.look_again();
+                }
                 continue;
             }
             let siblings = self.siblings(&path, None);
             let again = siblings.into_iter().find(|found| {
                 let may_be = checkpoint.is_at(found.place) || checkpoint.can_be_copied();
-                let input = Input::open(&found.path).ok().filter(|_| may_be);
+                let input = open(found).filter(|_| may_be);
                 input.is_some_and(|mut input| is_in(&checkpoint, found, &mut input))
             });
             match again {
@@ -344,10 +353,14 @@ impl Reader {
     fn find_copy(&self, key: u64, siblings: Vec<Found>) -> Option<(Found, Option<Input>)> {
         let tail = &self.files.get(&key)?.tail;
         siblings.into_iter().find_map(|found| {
-            let mut input = Input::open(&found.path).ok()?;
+            let mut input = open(&found)?;
             tail.is_in(&mut input).is_ok_and(|is_in| is_in).then_some((found, Some(input)))
         })
     }
+}
+
+fn open(found: &Found) -> Option<Input> {
+    Input::open_at(&found.path, Some(found.place)).ok().flatten()
 }
 
 /// How long ago a file was changed, renamed, or anything else was done to it.

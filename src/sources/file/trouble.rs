@@ -2,15 +2,19 @@
 //! long as it fails and let go when it works again. A run with `--once` tries nothing again: what it can't read is its
 //! failure.
 
-use super::reader::Reader;
+use super::reader::{Reader, Stopped};
 use super::watched::Phase;
+use super::{Piece, input};
+use crate::codec::FaultKind;
 use crate::delivery::{Failing, Meter, Trouble, clock};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// What can't be read is tried again after this long.
-pub const TROUBLE_WAIT: Duration = Duration::from_secs(1);
+const TROUBLE_WAIT: Duration = Duration::from_secs(1);
+/// A packed file that ends too early is taken for broken once it has not grown for this long.
+const UNFINISHED_MAX: Duration = Duration::from_secs(10);
 
 /// What fails of the source as a whole.
 #[derive(Debug, Default)]
@@ -44,6 +48,35 @@ fn go_on(trouble: &mut Option<Trouble>, meter: &Arc<Meter>, failed: Option<&str>
 }
 
 impl Reader {
+    /// A turn has met with something that is wrong; says whether the file has been read to its end.
+    pub(super) fn trouble(&mut self, key: u64, trouble: input::Trouble) -> Result<bool, Stopped> {
+        let now = clock::monotonic();
+        let Some(file) = self.files.get_mut(&key) else { return Ok(true) };
+        let path = file.path.display();
+        let detail = match trouble {
+            input::Trouble::Io(e) => {
+                let what = format!("can't read {path}: {e}");
+                self.cant_read(key, what);
+                return Ok(self.once);
+            }
+            input::Trouble::Unfinished if !self.once && file.news + UNFINISHED_MAX > now => {
+                if let Some(input) = &mut file.input {
+                    input.reopen();
+                }
+                file.due = Some(now + TROUBLE_WAIT);
+                return Ok(false);
+            }
+            input::Trouble::Unfinished => "the compressed data end too early".to_owned(),
+            input::Trouble::Broken(why) => format!("it can't be unpacked: {why}"),
+        };
+        let detail = format!("{path}: {detail}");
+        let offset = file.tail.parked.read_from();
+        self.tell_of(key)?;
+        self.send(Piece::Fault { key, kind: FaultKind::BrokenCompression, detail, offset })?;
+        self.finish(key)?;
+        Ok(true)
+    }
+
     /// A file can't be read: the source can't do its work until it can.
     pub(super) fn cant_read(&mut self, key: u64, what: String) {
         if let Some(file) = self.files.get_mut(&key).filter(|_| !self.once) {
