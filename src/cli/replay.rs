@@ -3,14 +3,13 @@
 use super::args::ReplayArgs;
 use super::load::load;
 use super::log::{start_log, tell_held_back, variable};
-use super::run::{first_signal, runtime};
+use super::run::{first_signal, leave, runtime};
 use super::{EXIT_FAILED, EXIT_REFUSED, complain};
 use crate::config::Environment;
 use crate::delivery::TakeError;
 use crate::delivery::are;
 use crate::topology::{ReplayError, Replayed, replay};
 use std::process::ExitCode;
-use std::time::Duration;
 
 /// Sends dead letters again.
 pub fn run(args: &ReplayArgs) -> ExitCode {
@@ -29,7 +28,7 @@ pub fn run(args: &ReplayArgs) -> ExitCode {
         let stop = first_signal()?;
         Ok(replay(&loaded.plan, &args.sink, &args.file, stop).await)
     });
-    runtime.shutdown_timeout(Duration::ZERO);
+    leave(runtime);
     tell_held_back();
     let file = args.file.display();
     match done {

@@ -12,7 +12,6 @@ use crate::delivery::clock::monotonic;
 use crate::topology::{Doors, Pipeline, Plan, RunMode};
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
-use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -44,9 +43,14 @@ pub fn run(args: &RunArgs) -> ExitCode {
     let files =
         files.iter().filter(|_| !args.config.config.is_empty()).map(|file| file.name.as_str()).collect();
     let code = runtime.block_on(run_plan(loaded.plan, files, args));
-    // A thread may be stuck in a read or a write that never ends; the process ends without it.
-    runtime.shutdown_timeout(Duration::ZERO);
+    leave(runtime);
     code
+}
+
+/// Leaves a runtime as it is, for the process to end: a thread may be stuck in a read or a write that never ends. It is
+/// not even shut down: a thread that waits for a timer would panic then.
+pub fn leave(runtime: Runtime) {
+    std::mem::forget(runtime);
 }
 
 /// What components run on.
