@@ -4,6 +4,7 @@ use super::diagnostic::{Diagnostic, Place};
 use super::environment::Environment;
 use super::tree::{Item, Value};
 use super::{Collected, SECTIONS, Severity, Source, diagnostic, syntax};
+use crate::delivery::Exclusive;
 use crate::net::Address;
 use crate::topology::TapPolicy;
 use schemars::JsonSchema;
@@ -27,6 +28,12 @@ impl Default for Api {
     fn default() -> Api {
         Api { address: Address(API_ADDRESS), tap: TapPolicy::default() }
     }
+}
+
+/// Where it listens; none where that is up to a variable.
+pub(super) fn claims(api: &Api, table: Option<&Item>) -> Option<Exclusive> {
+    let is_known = table.and_then(|table| table.get("address")).is_none_or(|entry| !entry.item.is_opaque());
+    is_known.then_some(Exclusive::Address(api.address.0))
 }
 
 /// Warns where events are shown to whoever can connect, and others than this machine can.

@@ -174,14 +174,13 @@ fn read_all(
             None => is_readable = false,
         }
     }
-    let Collected { components, top, written, secrets, keys, mut diagnostics, .. } = collected;
+    let Collected { components, top, listens, written, secrets, keys, mut diagnostics, .. } = collected;
     let (mut inputs, mut tests) = (Vec::new(), Vec::new());
     // What seems to be missing may stand in a file that can't be read.
     if is_readable {
         inputs = connect(&components, purpose, &mut diagnostics);
         if !matches!(purpose, Purpose::Test | Purpose::Transforms) {
-            let api = top.api.as_ref().map(|api| Exclusive::Address(api.address.0));
-            exclusive::check(&components, api.zip(keys.get("api").cloned()), &mut diagnostics);
+            exclusive::check(&components, listens.zip(keys.get("api").cloned()), &mut diagnostics);
         }
         tests = unit::read(written, &components, &inputs, &mut diagnostics);
     }
@@ -221,6 +220,8 @@ struct Top {
 struct Collected {
     components: Vec<Component>,
     top: Top,
+    /// The address of `[api]`, where it is known.
+    listens: Option<Exclusive>,
     /// The tests, each with its file.
     written: Vec<unit::Written>,
     /// Values of variables that what comes out of a test may show.
@@ -281,7 +282,9 @@ impl Collected {
         let read = options::read(top, owner, make, &mut self.diagnostics);
         let read = read.unwrap_or_default();
         if let Some(api) = &read.api {
-            api::check(api, top.get("api").map(|entry| &entry.item), file, &mut self.diagnostics);
+            let table = top.get("api").map(|entry| &entry.item);
+            api::check(api, table, file, &mut self.diagnostics);
+            self.listens = self.listens.take().or_else(|| api::claims(api, table));
         }
         self.top.data_dir = self.top.data_dir.take().or(read.data_dir);
         self.top.api = self.top.api.take().or(read.api);

@@ -109,6 +109,11 @@ fn validation_without_an_environment_needs_no_variables() {
         assert!(outcome.stderr.contains(part), "{part}: {}", outcome.stderr);
     }
     Run::new(&["validate", "--no-environment"]).config(&config).run().exits(0);
+    // What a variable leads to is not known either.
+    let ports = "[api]\naddress = \"${API}\"\n[sources.a]\ntype = \"http_server\"\naddress = \"127.0.0.1:8686\"\n\
+                 [sinks.out]\ntype = \"console\"\ninputs = [\"a\"]\n";
+    Run::new(&["validate", "--no-environment"]).config(ports).run().exits(0);
+    Run::new(&["validate"]).config(ports).env("API", "127.0.0.1:8686").run().exits(2);
     let faulty = config.replace("keys", "kyes").replace("legacy_message", "legacy_massage");
     let outcome = Run::new(&["validate", "--no-environment"]).config(&faulty).run().exits(2);
     assert!(outcome.stderr.contains("legacy_massage"), "{}", outcome.stderr);
