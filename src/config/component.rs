@@ -134,6 +134,8 @@ pub(super) struct Reader<'a> {
     pub diagnostics: &'a mut Vec<Diagnostic>,
     /// The files that were read for the component at hand.
     pub files: Files,
+    /// What they need and this machine lacks, where that is asked for.
+    pub lacks: Option<&'a mut Vec<Diagnostic>>,
 }
 
 /// Files that options name.
@@ -283,6 +285,7 @@ impl Reader<'_> {
 
     fn source(&mut self, line: &Line<dyn SourceConfig>, own: &Item) -> Options {
         let config = self.own_options(Role::Source, line, own, |config| config.check());
+        self.look(Role::Source, line.name, own, || config.as_ref()?.lacks());
         config.map_or(Options::Unknown, |config| Options::Source(line.name, config))
     }
 
@@ -298,18 +301,30 @@ impl Reader<'_> {
         });
         self.files = files.into_inner();
         let warnings = config.as_ref().map(|config| config.warnings()).unwrap_or_default();
-        let name = format!("`{}`", line.name);
-        let owner = Owner { file: self.file, text: self.text, name: &name, common: Role::Transform.common() };
-        for warning in warnings {
-            let diagnostic = options::describe(&Fault::refused(warning, own), own, owner);
-            self.diagnostics.push(Diagnostic { severity: Severity::Warning, ..diagnostic });
-        }
+        let diagnostics = warnings.into_iter().map(|one| self.warning(Role::Transform, line.name, own, one));
+        let diagnostics: Vec<Diagnostic> = diagnostics.collect();
+        self.diagnostics.extend(diagnostics);
         config.map_or(Options::Unknown, |config| Options::Transform(line.name, config))
     }
 
     fn sink(&mut self, line: &Line<dyn SinkConfig>, own: &Item) -> Options {
         let config = self.own_options(Role::Sink, line, own, |config| config.build().map(drop));
+        self.look(Role::Sink, line.name, own, || config.as_ref()?.lacks());
         config.map_or(Options::Unknown, |config| Options::Sink(line.name, config))
+    }
+
+    fn look(&mut self, role: Role, kind: &str, own: &Item, lacks: impl FnOnce() -> Option<Invalid>) {
+        let lack = self.lacks.as_ref().and_then(|_| lacks()).map(|one| self.warning(role, kind, own, one));
+        if let Some(lacks) = &mut self.lacks {
+            lacks.extend(lack);
+        }
+    }
+
+    fn warning(&self, role: Role, kind: &str, own: &Item, invalid: Invalid) -> Diagnostic {
+        let name = format!("`{kind}`");
+        let owner = Owner { file: self.file, text: self.text, name: &name, common: role.common() };
+        let diagnostic = options::describe(&Fault::refused(invalid, own), own, owner);
+        Diagnostic { severity: Severity::Warning, ..diagnostic }
     }
 
     fn own_options<C: ?Sized>(

@@ -82,8 +82,8 @@ enum Purpose {
     /// To be run: its tests are not looked at, be they as wrong as they may. They never keep a pipeline from starting,
     /// and cost its start nothing.
     Run,
-    /// To know what is wrong with it.
-    Validate,
+    /// To know what is wrong with it; `here`: and with the machine, as it needs it.
+    Validate { here: bool },
     /// To test its transforms: sources and sinks are known by their ids only, and may be missing.
     Test,
     /// To use its transforms; the same, without its tests.
@@ -95,7 +95,7 @@ impl Purpose {
     fn unread(self) -> &'static [&'static str] {
         match self {
             Purpose::Run => &[unit::SECTION],
-            Purpose::Validate => &[],
+            Purpose::Validate { .. } => &[],
             Purpose::Test => &["sources", "sinks", "data_dir", "api"],
             Purpose::Transforms => &["sources", "sinks", "data_dir", "api", unit::SECTION],
         }
@@ -126,7 +126,8 @@ pub fn validate(
     registry: &Registry<'_>,
     environment: Environment<'_>,
 ) -> Result<Loaded, Vec<Diagnostic>> {
-    let read = read_all(files, registry, environment, Purpose::Validate);
+    let here = matches!(environment, Environment::Of(_));
+    let read = read_all(files, registry, environment, Purpose::Validate { here });
     read.map(|(loaded, tests, _)| Loaded { tests: tests.len(), ..loaded })
 }
 
@@ -174,7 +175,8 @@ fn read_all(
             None => is_readable = false,
         }
     }
-    let Collected { components, top, listens, written, secrets, keys, mut diagnostics, .. } = collected;
+    let Collected { components, top, listens, written, secrets, keys, mut diagnostics, lacks, .. } =
+        collected;
     let (mut inputs, mut tests) = (Vec::new(), Vec::new());
     // What seems to be missing may stand in a file that can't be read.
     if is_readable {
@@ -188,6 +190,7 @@ fn read_all(
     if is_sound(&diagnostics) {
         let plan = plan(components, inputs, top);
         unit::check_ways(&tests, &plan, &mut diagnostics);
+        diagnostics.extend(lacks);
         diagnostic::sort(&mut diagnostics);
         if is_sound(&diagnostics) {
             return Ok((Loaded { plan, warnings: diagnostics, tests: 0 }, tests, secrets));
@@ -230,13 +233,15 @@ struct Collected {
     ids: BTreeMap<String, Place>,
     keys: BTreeMap<String, Place>,
     diagnostics: Vec<Diagnostic>,
+    /// What this machine lacks, of no interest where a config is wrong.
+    lacks: Vec<Diagnostic>,
 }
 
 impl Collected {
     fn file(&mut self, file: usize, text: &str, root: Item, registry: &Registry<'_>, purpose: Purpose) {
         let sections = SECTIONS;
         let (components, top) = root.split(&sections);
-        if matches!(purpose, Purpose::Validate | Purpose::Test) {
+        if matches!(purpose, Purpose::Validate { .. } | Purpose::Test) {
             self.secrets.extend(unit::secrets(&components));
             self.written.extend(unit::collect(file, text, &components, &mut self.diagnostics));
         }
@@ -253,7 +258,8 @@ impl Collected {
             for entry in section.item.entries() {
                 let key = Place::new(file, entry.span.clone());
                 let (diagnostics, files) = (&mut self.diagnostics, Default::default());
-                let mut reader = Reader { file, text, registry, diagnostics, files };
+                let lacks = matches!(purpose, Purpose::Validate { here: true }).then_some(&mut self.lacks);
+                let mut reader = Reader { file, text, registry, diagnostics, files, lacks };
                 let component = match (purpose, role) {
                     (Purpose::Test | Purpose::Transforms, Role::Source | Role::Sink) => {
                         reader.name(role, entry.clone())
@@ -317,7 +323,7 @@ fn connect(
 ) -> Vec<Vec<crate::topology::OutputId>> {
     let has = |role| components.iter().any(|one| one.role == role);
     let scope = match purpose {
-        Purpose::Run | Purpose::Validate => Scope::Whole,
+        Purpose::Run | Purpose::Validate { .. } => Scope::Whole,
         Purpose::Test | Purpose::Transforms if has(Role::Source) => Scope::Transforms,
         Purpose::Test | Purpose::Transforms => Scope::TransformsAlone,
     };

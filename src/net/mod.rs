@@ -7,4 +7,4 @@ mod pem;
 pub use crate::event::Secret;
 pub use address::Address;
 pub use auth::{Auth, Credentials};
-pub use pem::{certificates, key};
+pub use pem::{LACKS_HELP, certificates, key};

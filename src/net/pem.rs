@@ -4,6 +4,10 @@ use rustls::pki_types::pem::{Error, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::path::Path;
 
+/// What to do about a file that can't be used, where nobody needs it yet.
+pub const LACKS_HELP: &str =
+    "before it starts, all of it has to be there, readable for whom evaltrail runs as";
+
 /// The certificates in the file at `path`, one or more.
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let failed = |e| format!("{}: can't read certificates: {}", path.display(), reason(e));

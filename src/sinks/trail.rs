@@ -188,6 +188,20 @@ impl Trail {
     }
 }
 
+impl Trail {
+    /// Reads what signs.
+    fn key(&self) -> Result<SignerKey, Trouble> {
+        let key = SignerKey::read(&self.key_file).map_err(|why| Trouble(format!("the key: {why}")))?;
+        match self.origin.as_deref().filter(|origin| *origin != key.origin()) {
+            None => Ok(key),
+            Some(origin) => {
+                let why = format!("the key is for the origin {}, and `origin` is {origin}", key.origin());
+                Err(Trouble::because(&self.key_file, &why))
+            }
+        }
+    }
+}
+
 impl SinkConfig for Trail {
     fn build(&self) -> Result<Work, Invalid> {
         self.check()?;
@@ -210,6 +224,12 @@ impl SinkConfig for Trail {
 
     fn writes(&self) -> Option<String> {
         Some(format!("{}/records/00000000000000000000.jsonl", self.path.trim_end_matches('/')))
+    }
+
+    fn lacks(&self) -> Option<Invalid> {
+        let help = "`evaltrail trail keygen` makes a key; it has to be readable for whom evaltrail runs as";
+        let Trouble(why) = self.key().err()?;
+        Some(Invalid::new("key_file", why).help(help))
     }
 
     fn claims(&self) -> Option<Exclusive> {
@@ -342,13 +362,7 @@ impl TrailSink {
         let writer = match self.writer.take() {
             Some(writer) => writer,
             None => {
-                let key = SignerKey::read(&self.options.key_file)
-                    .map_err(|why| Trouble(format!("the key: {why}")))?;
-                if let Some(origin) = self.options.origin.as_deref().filter(|origin| *origin != key.origin())
-                {
-                    let why = format!("the key is for the origin {}, and `origin` is {origin}", key.origin());
-                    return Err(Trouble::because(&self.options.key_file, &why));
-                }
+                let key = self.options.key()?;
                 if key.is_open() {
                     let path = self.options.key_file.display();
                     tracing::warn!(sink = self.id, %path, "others can read the key that signs: take the permission away");

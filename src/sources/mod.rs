@@ -53,6 +53,11 @@ pub trait SourceConfig: Send + Sync {
         Vec::new()
     }
 
+    /// What is not on this machine as the options need it, such as a certificate that can't be read: `validate` asks.
+    fn lacks(&self) -> Option<Invalid> {
+        None
+    }
+
     /// What it needs that no other component can have at the same time.
     fn claims(&self) -> Option<Exclusive> {
         None

@@ -200,3 +200,40 @@ fn files_that_are_no_papers_are_named() {
     let options = papers.options(&format!(", ca_file = \"{ca}\", verify_certificate = true"));
     fails(&options, &[&ca, "there is no certificate in it"]);
 }
+
+#[test]
+fn validation_warns_of_what_can_not_be_read_here() {
+    let papers = Papers::new();
+    let (server, client) = (papers.path("server"), papers.path("client"));
+    let pair =
+        |crt: &str, key: &str| format!("tls = {{ crt_file = \"{crt}.crt\", key_file = \"{key}.key\" }}");
+    let whole = |source: &str, sink: &str, key: &str| {
+        format!(
+            "[sources.in]\ntype = \"http_server\"\naddress = \"127.0.0.1:8790\"\n{source}\n\n\
+             [sinks.siem]\ntype = \"http\"\ninputs = [\"in\"]\nuri = \"https://127.0.0.1/\"\n{sink}\n\n\
+             [sinks.trail]\ntype = \"trail\"\ninputs = [\"in\"]\npath = \"trail\"\norigin = \"a.example/b\"\nkey_file = \"{key}\"\n"
+        )
+    };
+    let (key, other) = (papers.path("trail.key"), papers.path("other.key"));
+    for (path, origin) in [(&key, "a.example/b"), (&other, "other")] {
+        Run::new(&["trail", "keygen", origin, "--key-file", path]).run().exits(0);
+    }
+    let validate =
+        |config: &str, option: &str| Run::new(&["validate"]).arg_all(&[option]).config(config).run();
+    let good = whole(&pair(&server, &server), &pair(&client, &client), &key);
+    validate(&good, "--deny-warnings").exits(0);
+    let bad = whole(&pair(&server, &client), &pair("gone", &client), &other);
+    let outcome = validate(&bad, "--deny-warnings").exits(2);
+    for said in [
+        ":4:7\n",
+        "can't be used together",
+        ":10:7\n",
+        "gone.crt: can't read certificates: No such",
+        "3 warnings",
+    ] {
+        assert!(outcome.stderr.contains(said), "{said}: {}", outcome.stderr);
+    }
+    assert!(outcome.stderr.contains("is for the origin other"), "{}", outcome.stderr);
+    // Another machine may have them.
+    assert_eq!(validate(&bad, "--no-environment").exits(0).stderr, "");
+}

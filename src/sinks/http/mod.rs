@@ -204,6 +204,12 @@ impl SinkConfig for Http {
         self.tls.files()
     }
 
+    fn lacks(&self) -> Option<Invalid> {
+        let is_named = !self.tls.files().is_empty();
+        let why = is_named.then(|| self.tls.client(true).err()).flatten()?;
+        Some(Invalid::new("tls", why).help(crate::net::LACKS_HELP))
+    }
+
     fn build(&self) -> Result<Work, Invalid> {
         let encoder = Encoder::new(&self.encoding, false)?;
         let form = Form::new(self.framing, &self.encoding, self.compression);

@@ -213,6 +213,11 @@ impl SourceConfig for HttpServer {
         })
     }
 
+    fn lacks(&self) -> Option<Invalid> {
+        let why = self.tls.as_ref()?.acceptor().err()?;
+        Some(Invalid::new("tls", why).help(crate::net::LACKS_HELP))
+    }
+
     fn claims(&self) -> Option<Exclusive> {
         Some(Exclusive::Address(self.address.0))
     }
