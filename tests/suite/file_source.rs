@@ -425,12 +425,12 @@ fn files_that_are_renamed_as_they_are_found_are_read_all_the_same() {
     stop(live);
 }
 
-#[test]
-fn a_file_that_is_renamed_all_the_time_is_the_same_at_each_start() {
-    let scene = Scene::new(ALL);
-    let lines: Vec<String> = (0..50).map(|number| number.to_string()).collect();
-    scene.append("app.log", &(lines.join("\n") + "\n"));
-    assert_eq!(scene.once(), lines);
+/// Runs `--once` so many times while the log changes its name all the time.
+fn while_renamed(
+    scene: &Scene,
+    runs: usize,
+    before: impl Fn() + std::panic::RefUnwindSafe,
+) -> Vec<Vec<String>> {
     let (stop, dir) = (AtomicBool::new(false), scene.dir.path());
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -439,10 +439,32 @@ fn a_file_that_is_renamed_all_the_time_is_the_same_at_each_start() {
                 fs::rename(dir.join("app.log.1"), dir.join("app.log")).unwrap();
             }
         });
-        let again = std::panic::catch_unwind(|| (0..60).map(|_| scene.once()).collect::<Vec<_>>());
+        let once = |_| {
+            before();
+            scene.once()
+        };
+        let all = std::panic::catch_unwind(|| (0..runs).map(once).collect());
         stop.store(true, Ordering::Relaxed);
-        assert_eq!(again.unwrap(), vec![Vec::<String>::new(); 60]);
-    });
+        all.unwrap()
+    })
+}
+
+#[test]
+fn a_file_that_is_renamed_all_the_time_is_the_same_at_each_start() {
+    let scene = Scene::new(ALL);
+    let lines: Vec<String> = (0..50).map(|number| number.to_string()).collect();
+    scene.append("app.log", &(lines.join("\n") + "\n"));
+    assert_eq!(scene.once(), lines);
+    assert_eq!(while_renamed(&scene, 60, || ()), vec![Vec::<String>::new(); 60]);
     scene.append("app.log", "more\n");
     assert_eq!(scene.once(), ["more"]);
+}
+
+#[test]
+fn a_file_that_is_renamed_all_the_time_is_begun_at_its_end_too() {
+    let scene = Scene::new("include = [\"DIR/app.log*\"]\nread_from = \"end\"");
+    scene.append("app.log", "old\n");
+    let data = scene.path("data");
+    let forget = || fs::remove_dir_all(&data).unwrap_or_default();
+    assert_eq!(while_renamed(&scene, 60, forget), vec![Vec::<String>::new(); 60]);
 }

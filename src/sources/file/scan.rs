@@ -22,6 +22,15 @@ use std::time::Duration;
 /// comes of it for this long, it is a file of its own.
 const SUSPECT_MAX: Duration = Duration::from_secs(10);
 
+/// What became of a file between the look and the opening.
+enum Opened {
+    Input(Input),
+    /// It can't be opened for now.
+    Closed,
+    /// It has another name by now, or none.
+    Renamed,
+}
+
 impl Reader {
     /// Looks for files, and finds out what has become of those that are known.
     pub(super) fn scan(&mut self) -> Result<(), Stopped> {
@@ -173,29 +182,42 @@ impl Reader {
         let Some(first) = self.unclaimed.iter().position(|known| known.is_at(found.place)) else {
             return false;
         };
-        let at = match Input::open_at(&found.path, Some(found.place)) {
-            Ok(Some(mut input)) => self
+        let at = match self.look_into(found) {
+            Opened::Input(mut input) => self
                 .unclaimed
                 .iter()
                 .position(|known| known.is_at(found.place) && is_in(known, found, &mut input)),
-            Ok(None) => {
-                self.look_again();
-                return true;
-            }
-            // It can't be read for now. Once it can, its first turn finds out whether it is another one.
-            Err(_) => Some(first),
+            Opened::Renamed => return true,
+            // Once it can be read, its first turn finds out whether it is another one.
+            Opened::Closed => Some(first),
         };
         at.is_some_and(|at| self.claim(at, found))
     }
 
-    /// A copy of a file that is gone, by its name and by what stands in it.
+    /// Opens a file that was found; where it has another name by now, the next look tells what it is.
+    fn look_into(&mut self, found: &Found) -> Opened {
+        match Input::open_at(&found.path, Some(found.place)) {
+            Ok(Some(input)) => Opened::Input(input),
+            Ok(None) => {
+                self.look_again();
+                Opened::Renamed
+            }
+            Err(_) => Opened::Closed,
+        }
+    }
+
+    /// A copy of a file that is gone, by its name and by what stands in it; or one that has been renamed.
     fn claim_as_copy(&mut self, found: &Found) -> bool {
         let log = stem(&found.path);
         let may_be = |known: &Checkpoint| stem(Path::new(&known.path)) == log && known.can_be_copied();
         if !self.unclaimed.iter().any(may_be) {
             return false;
         }
-        let Some(mut input) = open(found) else { return false };
+        let mut input = match self.look_into(found) {
+            Opened::Input(input) => input,
+            Opened::Closed => return false,
+            Opened::Renamed => return true,
+        };
         let at = self.unclaimed.iter().position(|known| may_be(known) && is_in(known, found, &mut input));
         at.is_some_and(|at| self.claim(at, found))
     }
@@ -218,7 +240,11 @@ impl Reader {
         if self.once || log == found.path {
             return false;
         }
-        let Some(mut input) = open(found) else { return false };
+        let mut input = match self.look_into(found) {
+            Opened::Input(input) => input,
+            Opened::Closed => return false,
+            Opened::Renamed => return true,
+        };
         let mut originals = self.files.values().filter(|file| file.family == family && file.is_there());
         let is_copy = originals.any(|file| file.tail.may_come_in(&mut input, found.len));
         // An original that has just vanished goes on in its copy.
@@ -261,8 +287,12 @@ impl Reader {
         let mut file = Watched::new(found, family, None, clock::monotonic());
         file.tail.earlier = self.earlier(found.place);
         if self.is_first_run && self.options.read_from == ReadFrom::End {
-            let end = open(found).and_then(|mut input| end_of_lines(&mut input, found.len));
-            let at = end.unwrap_or(0);
+            let at = match self.look_into(found) {
+                Opened::Input(mut input) => end_of_lines(&mut input, found.len).unwrap_or(0),
+                Opened::Closed => 0,
+                // It would be read from its beginning.
+                Opened::Renamed => return,
+            };
             file.tail.parked = Parked::at(at);
             file.progress = Progress::new(Position { delivered: at, context: at });
         }
