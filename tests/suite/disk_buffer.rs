@@ -2,7 +2,7 @@
 
 mod stops;
 
-use crate::harness::{Live, Outcome, Run, TIMEOUT, TempDir, until};
+use crate::harness::{Live, Outcome, Run, TIMEOUT, TempDir, has_lines, until};
 use crate::http_client::Server;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -51,10 +51,14 @@ impl Site {
         fs::remove_file(self.path("trail")).unwrap();
     }
 
+    fn output(&self) -> PathBuf {
+        self.path("trail/out.jsonl")
+    }
+
     /// The numbers that have come out, in order.
     #[track_caller]
     fn numbers(&self) -> Vec<u64> {
-        let text = fs::read_to_string(self.path("trail/out.jsonl")).unwrap_or_default();
+        let text = fs::read_to_string(self.output()).unwrap_or_default();
         assert!(text.is_empty() || text.ends_with('\n'));
         let number = |line: &str| {
             let value: serde_json::Value =
@@ -169,7 +173,7 @@ fn a_file_is_acknowledged_by_the_buffer() {
     // The log is gone: all of it comes from the buffer.
     fs::remove_file(site.path("app.log")).unwrap();
     let live = site.run().live();
-    assert!(until(TIMEOUT, || site.numbers().len() == 1_000), "{}", live.stderr());
+    assert!(has_lines(&site.output(), 1_000), "{}", live.stderr());
     site.stop(live);
     assert_eq!(site.numbers(), all(1_000));
 }
@@ -187,7 +191,7 @@ fn a_request_is_answered_when_it_is_in_the_buffer() {
     server.live.kill();
     site.unblock();
     let server = Server::of(site.run());
-    assert!(until(TIMEOUT, || site.numbers().len() >= 150), "{}", server.live.stderr());
+    assert!(has_lines(&site.output(), 150), "{}", server.live.stderr());
     server.stop();
     assert_eq!(site.numbers(), all(150));
 }
@@ -403,7 +407,8 @@ fn two_processes_do_not_share_a_buffer() {
     let site = Site::new(STDIN, DISK);
     let mut live = site.run().live();
     live.write(lines(0..1).as_bytes());
-    assert!(until(TIMEOUT, || site.numbers() == [0]), "{}", live.stderr());
+    assert!(has_lines(&site.output(), 1), "{}", live.stderr());
+    assert_eq!(site.numbers(), [0]);
     let refused = site.run().run().exits(2);
     assert!(refused.stderr.contains("another evaltrail has its buffer in"), "{}", refused.stderr);
     let refused = site.buffer("repair").exits(2);

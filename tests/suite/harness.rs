@@ -374,6 +374,12 @@ pub fn until(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     }
 }
 
+/// Waits until a file that is written has so many lines. The last one is whole then.
+pub fn has_lines(path: &Path, count: usize) -> bool {
+    let newlines = |bytes: Vec<u8>| bytes.iter().filter(|byte| **byte == b'\n').count();
+    until(TIMEOUT, || std::fs::read(path).is_ok_and(|bytes| newlines(bytes) >= count))
+}
+
 /// Runs the embedded pipeline over a log; its exit code has to be 0.
 #[track_caller]
 pub fn embedded(log: impl Into<Vec<u8>>) -> Outcome {

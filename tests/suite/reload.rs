@@ -1,7 +1,7 @@
 //! A running program goes on with another config: what changed is exchanged, the rest is not touched, and nothing is lost
 //! or comes twice.
 
-use crate::harness::{Live, Run, TIMEOUT, TempDir, until};
+use crate::harness::{Live, Run, TIMEOUT, TempDir, has_lines, until};
 use crate::http_client::Client;
 use crate::http_tls::Papers;
 use crate::logs::*;
@@ -59,7 +59,7 @@ impl Program {
 
     #[track_caller]
     pub fn waits_for(&self, name: &str, count: usize) {
-        let there = until(TIMEOUT, || self.lines(name).len() >= count);
+        let there = has_lines(&self.dir.path().join(name), count);
         assert!(there, "{} of {count} in {name}\n{}", self.lines(name).len(), self.live.stderr());
     }
 
