@@ -76,11 +76,20 @@ fn with_variables(run: Run) -> Run {
     run.env("AUDIT_DIGEST_KEY", "0123456789abcdef").env("SIEM_TOKEN", "a-token")
 }
 
+/// What the example of `trail` signs with.
+fn signing_key() -> String {
+    let dir = TempDir::new();
+    let made = Run::new(&["trail", "keygen", "livebook.example.com/audit"]).current_dir(dir.path());
+    made.run().exits(0);
+    std::fs::read_to_string(dir.path().join("trail.key")).unwrap()
+}
+
 #[test]
 fn every_example_is_valid() {
+    let key = signing_key();
     each(|_, name, config| {
         let run = with_variables(Run::new(&["validate", "--deny-warnings"]));
-        let Outcome { code, stderr, .. } = run.config(config).run();
+        let Outcome { code, stderr, .. } = run.config(config).file("trail.key", &key).run();
         assert_eq!((code, stderr.as_str()), (Some(0), ""), "{name}: {config}");
         assert!(config.contains(&format!("type = \"{name}\"")), "{name}: {config}");
     });
@@ -88,10 +97,7 @@ fn every_example_is_valid() {
 
 #[test]
 fn every_example_starts_and_stops() {
-    let dir = TempDir::new();
-    let made = Run::new(&["trail", "keygen", "livebook.example.com/audit"]).current_dir(dir.path());
-    made.run().exits(0);
-    let key = std::fs::read_to_string(dir.path().join("trail.key")).unwrap();
+    let key = signing_key();
     each(|role, name, config| {
         let receiver = Receiver::start(|_, _| OK);
         let config = &config.replace("https://siem.example.com/ingest", &receiver.uri());
