@@ -230,7 +230,7 @@ pub struct ValidateArgs {
     /// Where the config comes from.
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Check the structure without the environment: variables need not be set
+    /// Check the structure alone: variables need not be set, and no key or certificate is looked for
     #[arg(long)]
     pub no_environment: bool,
     /// Exit with 2 on a warning too

@@ -31,8 +31,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const GONE_KEPT_MS: u64 = 60_000;
 /// A file that waits until another may be closed is tried again after this long.
 const ROOM_WAIT: Duration = Duration::from_millis(4);
-/// Looks for files of a run with `--once`, where they are renamed meanwhile.
-const LOOKS_MAX: u32 = 100;
+/// The first look for files is repeated so often, where they are renamed meanwhile.
+pub const LOOKS_MAX: u32 = 100;
 /// The last verdicts are waited for in steps of this.
 const SETTLE_STEP: Duration = Duration::from_millis(2);
 
@@ -63,7 +63,7 @@ pub struct Reader {
     next_scan: Option<Instant>,
     /// Whether something was renamed while it was looked for: where it lies, another look tells.
     pub(super) again: bool,
-    looks: u32,
+    pub(super) looks: u32,
     store: Store,
     pub(super) next_save: Instant,
     saving: Failing,
@@ -170,7 +170,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Something was renamed just now: asks for another look. A run with `--once` does not look for ever.
+    /// Something was renamed just now: asks for another look; says whether there will be one. A run with `--once` does not
+    /// look for ever.
     pub(super) fn look_again(&mut self) -> bool {
         self.again = !self.once || self.looks < LOOKS_MAX;
         self.again

@@ -9,7 +9,7 @@ use super::checkpoints::Checkpoint;
 use super::discover::{Found, stem};
 use super::input::{Input, Place};
 use super::mark::Mark;
-use super::reader::{Reader, Stopped};
+use super::reader::{LOOKS_MAX, Reader, Stopped};
 use super::tail::fits;
 use super::watched::{Phase, Watched};
 use crate::codec::framing::Parked;
@@ -78,7 +78,7 @@ impl Reader {
         }
         self.is_first_scan = false;
         // What could not be told yet has been there from the start, too.
-        self.is_first_run &= self.again;
+        self.is_first_run &= self.again && self.looks < LOOKS_MAX;
         Ok(())
     }
 
