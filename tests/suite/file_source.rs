@@ -8,10 +8,11 @@ use serde_json::Value;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+mod closed;
 mod packed;
+mod rotated;
 
 /// Nothing more is to come within this time.
 const QUIET: Duration = Duration::from_millis(400);
@@ -51,14 +52,18 @@ impl Scene {
         fs::remove_file(self.path(name)).unwrap();
     }
 
-    fn run(&self, transforms: &str) -> Run {
+    fn config(&self, transforms: &str) -> String {
         let dir = self.dir.path().display().to_string();
         let options = self.options.replace("DIR", &dir);
-        Run::new(&[]).config(&format!(
+        format!(
             "data_dir = \"{dir}/data\"\n[sources.logs]\ntype = \"file\"\nglob_minimum_cooldown_ms = 50\n{options}\n\n\
              {transforms}[sinks.out]\ntype = \"console\"\ninputs = [\"{}\"]\n",
             if transforms.is_empty() { "logs" } else { "last" }
-        ))
+        )
+    }
+
+    fn run(&self, transforms: &str) -> Run {
+        Run::new(&[]).config(&self.config(transforms))
     }
 
     fn once(&self) -> Vec<String> {
@@ -401,70 +406,4 @@ fn a_rotation_between_the_two_records_of_an_evaluation_makes_no_second_one() {
         let outcome = scene.run(chain).arg("--once").run().exits(0);
         assert_eq!(outcome.events().len(), 0, "{options}: {}", outcome.stdout);
     }
-}
-
-#[test]
-fn files_that_are_renamed_as_they_are_found_are_read_all_the_same() {
-    let scene = Scene::new(ALL);
-    let mut live = scene.live();
-    let rotations = 150;
-    let dir = scene.dir.path().to_owned();
-    let writer = std::thread::spawn(move || {
-        for number in 0..rotations {
-            fs::write(dir.join("app.log"), format!("{number}\n")).unwrap();
-            for at in (0..=number).rev() {
-                let from = if at == 0 { "app.log".to_owned() } else { format!("app.log.{at}") };
-                fs::rename(dir.join(from), dir.join(format!("app.log.{}", at + 1))).unwrap();
-            }
-        }
-    });
-    let mut seen: Vec<u32> = (0..rotations).map(|_| message(&live.event(TIMEOUT)).parse().unwrap()).collect();
-    writer.join().unwrap();
-    seen.sort_unstable();
-    assert_eq!(seen, (0..rotations).collect::<Vec<u32>>());
-    stop(live);
-}
-
-/// Runs `--once` so many times while the log changes its name all the time.
-fn while_renamed(
-    scene: &Scene,
-    runs: usize,
-    before: impl Fn() + std::panic::RefUnwindSafe,
-) -> Vec<Vec<String>> {
-    let (stop, dir) = (AtomicBool::new(false), scene.dir.path());
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !stop.load(Ordering::Relaxed) {
-                fs::rename(dir.join("app.log"), dir.join("app.log.1")).unwrap();
-                fs::rename(dir.join("app.log.1"), dir.join("app.log")).unwrap();
-            }
-        });
-        let once = |_| {
-            before();
-            scene.once()
-        };
-        let all = std::panic::catch_unwind(|| (0..runs).map(once).collect());
-        stop.store(true, Ordering::Relaxed);
-        all.unwrap()
-    })
-}
-
-#[test]
-fn a_file_that_is_renamed_all_the_time_is_the_same_at_each_start() {
-    let scene = Scene::new(ALL);
-    let lines: Vec<String> = (0..50).map(|number| number.to_string()).collect();
-    scene.append("app.log", &(lines.join("\n") + "\n"));
-    assert_eq!(scene.once(), lines);
-    assert_eq!(while_renamed(&scene, 60, || ()), vec![Vec::<String>::new(); 60]);
-    scene.append("app.log", "more\n");
-    assert_eq!(scene.once(), ["more"]);
-}
-
-#[test]
-fn a_file_that_is_renamed_all_the_time_is_begun_at_its_end_too() {
-    let scene = Scene::new("include = [\"DIR/app.log*\"]\nread_from = \"end\"");
-    scene.append("app.log", "old\n");
-    let data = scene.path("data");
-    let forget = || fs::remove_dir_all(&data).unwrap_or_default();
-    assert_eq!(while_renamed(&scene, 60, forget), vec![Vec::<String>::new(); 60]);
 }

@@ -66,7 +66,7 @@ impl Checkpoint {
 
     /// Whether it says enough to know a copy of its file by.
     pub fn can_be_copied(&self) -> bool {
-        self.offset == 0 || self.tail.bytes > 0
+        self.head.bytes > 0 && (self.offset == 0 || self.tail.bytes > 0)
     }
 
     /// Whether it was taken of the file that now lies at `place`, by its inode.

@@ -7,6 +7,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+/// Looks after which two have to agree.
+const AGREE_MAX: usize = 100;
+
 /// As a shell has it: a star stops at a slash, and hidden files are only matched by a dot.
 const OPTIONS: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
@@ -58,6 +61,24 @@ impl Patterns {
         let include = self.include.iter().map(|text| Pattern::new(text.trim_start_matches("./")));
         include.flatten().any(|yes| yes.matches_with(path, OPTIONS))
             && !self.exclude.iter().any(|no| no.matches_with(path, OPTIONS))
+    }
+
+    /// The same, looked for until two looks agree: a file that is renamed meanwhile can be missed by one. What could not be
+    /// looked into is added to `failed`.
+    pub fn find_settled(&self, failed: &mut Vec<String>) -> Vec<Found> {
+        let names = |all: &[Found]| -> BTreeSet<(PathBuf, Place)> {
+            all.iter().map(|found| (found.path.clone(), found.place)).collect()
+        };
+        let mut found = self.find(drop);
+        for _ in 0..AGREE_MAX {
+            let before = names(&found);
+            failed.clear();
+            found = self.find(|why| failed.push(why));
+            if names(&found) == before {
+                break;
+            }
+        }
+        found
     }
 
     /// The files that match, each once, the oldest first; `trouble` hears of folders that can't be read.

@@ -28,8 +28,8 @@ impl Place {
 pub struct Input {
     file: File,
     packed: Option<Packed>,
-    /// Whether nothing was in it when it was looked at last.
-    is_empty: bool,
+    /// Whether there was too little in it to tell, when it was looked at last.
+    is_open: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -56,6 +56,16 @@ pub enum Trouble {
     Unfinished,
 }
 
+impl Trouble {
+    /// Whether it is what was packed that is wrong, and not the reading.
+    pub fn is_of_packing(&self) -> bool {
+        matches!(self, Trouble::Broken(_) | Trouble::Unfinished)
+    }
+}
+
+/// How packed files begin, as far as it tells them from others.
+const MAGIC: [&[u8]; 2] = [&[0x1f, 0x8b], &[0x28, 0xb5, 0x2f, 0xfd]];
+
 impl Input {
     /// Opens a regular file.
     pub fn open(path: &Path) -> io::Result<Input> {
@@ -63,7 +73,7 @@ impl Input {
         if !std::fs::metadata(path)?.is_file() {
             return Err(io::Error::new(ErrorKind::InvalidInput, "it is no regular file"));
         }
-        let mut input = Input { file: File::open(path)?, packed: None, is_empty: true };
+        let mut input = Input { file: File::open(path)?, packed: None, is_open: true };
         input.look()?;
         Ok(input)
     }
@@ -81,7 +91,7 @@ impl Input {
         self.metadata().is_ok_and(|metadata| Some(Place::of(&metadata)) == place)
     }
 
-    /// Finds out whether the file is packed, once there is something in it: who packs a log makes an empty file first.
+    /// Finds out whether the file is packed, once enough is in it: who packs a log makes an empty file first.
     fn look(&mut self) -> io::Result<()> {
         let mut magic = [0; 4];
         let read = self.file.read_at(&mut magic, 0)?;
@@ -91,7 +101,8 @@ impl Input {
             _ => None,
         };
         self.packed = format.map(|format| Packed { format, reader: None, at: 0 });
-        self.is_empty = read == 0;
+        self.is_open =
+            read < 4 && MAGIC.iter().any(|whole| whole.starts_with(magic.get(..read).unwrap_or_default()));
         Ok(())
     }
 
@@ -103,6 +114,11 @@ impl Input {
     /// Whether it is compressed.
     pub fn is_packed(&self) -> bool {
         self.packed.is_some()
+    }
+
+    /// Whether a packed file is being unpacked since it was opened.
+    pub fn is_under_way(&self) -> bool {
+        self.packed.as_ref().is_some_and(|packed| packed.reader.is_some())
     }
 
     /// How far a packed file has been read, in bytes on the disk, give or take what is read ahead.
@@ -121,8 +137,11 @@ impl Input {
 
     /// Reads from `offset` of the unpacked bytes on. None at the end.
     pub fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> Result<usize, Trouble> {
-        if self.is_empty {
+        if self.is_open {
             self.look().map_err(Trouble::Io)?;
+            if self.is_open {
+                return Ok(0);
+            }
         }
         match &mut self.packed {
             None => loop {

@@ -7,7 +7,7 @@ use super::checkpoints::{Checkpoint, Earlier, Store};
 use super::discover::{Found, Patterns};
 use super::input::{Input, Place};
 use super::tail::{End, Tools};
-use super::trouble::Troubles;
+use super::trouble::{Troubles, UNFINISHED_MAX};
 use super::watched::{Phase, Watched};
 use super::{FileSource, Piece, Stop};
 use crate::codec::Settings;
@@ -174,6 +174,9 @@ impl Reader {
     /// look for ever.
     pub(super) fn look_again(&mut self) -> bool {
         self.again = !self.once || self.looks < LOOKS_MAX;
+        if !self.again && self.failures.is_empty() {
+            self.failures.push("files are renamed faster than they can be opened".to_owned());
+        }
         self.again
     }
 
@@ -234,10 +237,20 @@ impl Reader {
                 }
             }
             let finish = self.files.get(key).is_some_and(|file| self.finishes(file, now));
+            let once = self.once;
             let Some(file) = self.files.get_mut(key) else { continue };
+            let waits = !once && file.news + UNFINISHED_MAX > now;
             if let (Some(input), Some(place)) = (file.input.as_mut(), file.place) {
-                // What is wrong with it, its turn will tell.
-                found |= file.tail.find_head(input, place, finish).unwrap_or(false);
+                found |= match file.tail.find_head(input, place, finish) {
+                    Ok(is_there) => is_there,
+                    // It is broken right away: its turn reads what there is, and tells.
+                    Err(trouble) if trouble.is_of_packing() && !waits => {
+                        file.tail.make_head(input, place);
+                        true
+                    }
+                    // What is wrong with it, its turn will tell.
+                    Err(_) => false,
+                };
             }
         }
         if found {
@@ -366,23 +379,23 @@ impl Reader {
     /// Opens a file that is not; says whether it is open then.
     fn open(&mut self, key: u64) -> bool {
         let Some(file) = self.files.get_mut(&key) else { return false };
-        let (path, opened) = (file.path.display(), Input::open_at(&file.path, file.place));
-        match opened {
+        match Input::open_at(&file.path, file.place) {
             Ok(Some(input)) => {
                 file.input = Some(input);
                 file.trouble.clear();
                 true
             }
             Ok(None) => {
-                let what = format!("can't open {path}: it is renamed all the time");
                 file.lose();
-                if !self.look_again() {
-                    self.cant_read(key, what);
+                if !self.look_again()
+                    && let Some(file) = self.files.get_mut(&key)
+                {
+                    file.phase = Phase::Done;
                 }
                 false
             }
             Err(e) => {
-                let what = format!("can't open {path}: {e}");
+                let what = format!("can't open {}: {e}", file.path.display());
                 self.cant_read(key, what);
                 false
             }

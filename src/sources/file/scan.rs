@@ -14,6 +14,7 @@ use super::tail::fits;
 use super::watched::{Phase, Watched};
 use crate::codec::framing::Parked;
 use crate::delivery::{Position, Progress, clock};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
@@ -36,7 +37,10 @@ impl Reader {
     pub(super) fn scan(&mut self) -> Result<(), Stopped> {
         let now = clock::monotonic();
         let mut failed = Vec::new();
-        let found = self.patterns.find(|why| failed.push(why));
+        let found = match self.once {
+            true => self.patterns.find_settled(&mut failed),
+            false => self.patterns.find(|why| failed.push(why)),
+        };
         self.tell_of_folders(failed);
         if found.is_empty() && self.is_first_scan {
             let patterns = self.options.include.join(", ");
@@ -96,6 +100,7 @@ impl Reader {
             tracing::info!(source, "can look into every folder again");
         }
         self.troubles.look(&self.meter, last.as_deref().filter(|_| !self.once));
+        self.failures.extend(last.filter(|_| self.once));
     }
 
     /// Files that were not found where they should be: renamed, deleted, or replaced.
@@ -106,8 +111,8 @@ impl Reader {
         };
         let missing: Vec<u64> = self.files.iter().filter_map(missing).collect();
         for key in missing {
-            let Some(file) = self.files.get_mut(&key) else { continue };
-            file.rotated = file.rotated.or(Some(now));
+            let Some(file) = self.files.get_mut(&key).filter(|file| !is_closed(&file.path)) else { continue };
+            file.was_rotated(now);
             let links =
                 file.input.as_ref().map(|input| input.metadata().map_or(0, |metadata| metadata.nlink()));
             match links {
@@ -165,6 +170,11 @@ impl Reader {
             "{} was cut off or written anew: it is read from its beginning",
             path.display()
         );
+        if input.is_packed() {
+            // It may be what has become of a log just now: the next look tells.
+            self.look_again();
+            return self.find_again(key);
+        }
         let found = Found::at(&path).filter(|found| found.place == place);
         let found = found.unwrap_or(Found { path, place, len: 0, modified_ms: 0 });
         let mut new = Watched::new(&found, family, None, now);
@@ -179,9 +189,11 @@ impl Reader {
     /// A file with the inode of a checkpoint that also begins and ends like it; or one that has been renamed since it was
     /// found, of which the next look tells: as a new file, its records would have other ids.
     fn claim_by_inode(&mut self, found: &Found) -> bool {
-        let Some(first) = self.unclaimed.iter().position(|known| known.is_at(found.place)) else {
-            return false;
+        let all = self.unclaimed.iter().enumerate().filter(|(_, known)| known.is_at(found.place));
+        let likely = |known: &Checkpoint| {
+            (known.gone_since_ms.is_none(), Path::new(&known.path) == found.path, known.generation)
         };
+        let Some((likeliest, _)) = all.max_by_key(|(_, known)| likely(known)) else { return false };
         let at = match self.look_into(found) {
             Opened::Input(mut input) => self
                 .unclaimed
@@ -189,7 +201,7 @@ impl Reader {
                 .position(|known| known.is_at(found.place) && is_in(known, found, &mut input)),
             Opened::Renamed => return true,
             // Once it can be read, its first turn finds out whether it is another one.
-            Opened::Closed => Some(first),
+            Opened::Closed => Some(likeliest),
         };
         at.is_some_and(|at| self.claim(at, found))
     }
@@ -352,7 +364,9 @@ impl Reader {
                     self.add_first(file);
                 }
                 None => {
-                    checkpoint.gone_since_ms = checkpoint.gone_since_ms.or(Some(clock::now_ms()));
+                    if !is_closed(&path) {
+                        checkpoint.gone_since_ms = checkpoint.gone_since_ms.or(Some(clock::now_ms()));
+                    }
                     self.unclaimed.push(checkpoint);
                 }
             }
@@ -391,6 +405,14 @@ impl Reader {
 
 fn open(found: &Found) -> Option<Input> {
     Input::open_at(&found.path, Some(found.place)).ok().flatten()
+}
+
+/// Whether nobody can say what lies beside a file: its folder can't be looked into.
+fn is_closed(path: &Path) -> bool {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // The dot asks for the right to search the folder.
+    let looked = std::fs::read_dir(folder).and_then(|_| std::fs::metadata(folder.join(".")));
+    looked.is_err_and(|e| !matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory))
 }
 
 /// How long ago a file was changed, renamed, or anything else was done to it.

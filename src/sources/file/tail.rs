@@ -107,11 +107,12 @@ impl Tail {
 
     /// Whether a file has all that was read of this one: it is its copy.
     pub fn is_in(&self, input: &mut Input) -> Result<bool, Trouble> {
-        let Some(head) = self.head else { return Ok(false) };
+        let Some(head) = self.head.filter(|head| head.bytes > 0) else { return Ok(false) };
         Ok(fits(&head, input)? && (self.last.bytes == 0 || fits(&self.last, input)?))
     }
 
-    /// Whether a file of `len` bytes may become its copy: it begins likewise, and the rest has not been written yet.
+    /// Whether a file of `len` bytes may become its copy: it begins likewise, as far as that can be told, and the rest has not
+    /// been written yet.
     pub fn may_come_in(&self, input: &mut Input, len: u64) -> bool {
         match self.is_in(input) {
             Ok(true) => true,
@@ -120,7 +121,11 @@ impl Tail {
                 if !input.is_packed()
                     && len < self.last.end().max(self.head.map_or(0, |head| head.end())) =>
             {
-                self.head.is_some_and(|head| len < head.end() || fits(&head, input).unwrap_or(false))
+                self.head.is_some_and(|head| match len < head.end() {
+                    // A line that is whole already is another one.
+                    true => !has_line(input, head.at).unwrap_or(true),
+                    false => fits(&head, input).unwrap_or(false),
+                })
             }
             Ok(false) | Err(Trouble::Io(_) | Trouble::Broken(_)) => false,
         }
@@ -161,8 +166,14 @@ impl Tail {
         turn: &mut Turn,
     ) -> Result<(), Trouble> {
         let mut recent = Recent::default();
-        // Of a packed file, what was passed can't be looked at again at a price worth paying; it does not change either.
+        // Of a packed file, what was passed is looked at again where it is unpacked from its beginning anyway: it does not
+        // change, but another one may have its inode.
         if input.is_packed() {
+            let is_known = self.head.is_some_and(|head| head.bytes > 0);
+            if is_known && !input.is_under_way() && !self.is_in(input)? {
+                turn.end = End::Replaced;
+                return Ok(());
+            }
             let mut next = [0; 2];
             if self.cut_line.is_some() {
                 let seen = input.fill_at(&mut next, self.last.end())?;
@@ -188,7 +199,8 @@ impl Tail {
             recent.push(before);
         }
         if self.head.is_none() {
-            return Ok(());
+            // Why its first line is not there.
+            return if input.is_packed() { input.fill_at(&mut [0; HEAD_BYTES], 0).map(drop) } else { Ok(()) };
         }
         turn.context = self.context(input)?;
         self.read(input, tools, finish, recent, turn)
@@ -229,17 +241,36 @@ impl Tail {
             None if read == HEAD_BYTES || finish => bytes,
             None => return Ok(false),
         };
-        let mark = Mark::of(at, head);
+        self.set_head(Mark::of(at, head), place);
+        Ok(true)
+    }
+
+    /// Takes what can be unpacked of a broken file for its first line, if it is nothing at all.
+    pub fn make_head(&mut self, input: &mut Input, place: Place) {
+        let (mut bytes, mut read) = ([0; HEAD_BYTES], 0);
+        input.reopen();
+        while let Some(rest) = bytes.get_mut(read..).filter(|rest| !rest.is_empty()) {
+            match input.read_at(rest, read as u64) {
+                Ok(0) | Err(_) => break,
+                Ok(more) => read += more,
+            }
+        }
+        input.reopen();
+        let bytes = bytes.get(..read).unwrap_or_default();
+        let len = memchr::memchr(b'\n', bytes).map_or(read, |newline| newline + 1);
+        self.set_head(Mark::of(0, bytes.get(..len).unwrap_or_default()), place);
+    }
+
+    fn set_head(&mut self, mark: Mark, place: Place) {
         self.head = Some(mark);
         // From the same first line on, its records would have the same ids as those of the file before.
         let same = self.earlier.iter().filter(|(earlier, _)| *earlier == mark);
         self.generation = same.map(|(_, generation)| generation + 1).max().unwrap_or(0);
         let parts = [&place.inode.to_be_bytes(), &mark.hash.to_be_bytes(), &self.generation.to_be_bytes()];
         self.fingerprint = fingerprint(&parts.map(|part| part.as_slice()));
-        if self.parked.offset < at {
-            self.parked = Parked::at(at);
+        if self.parked.offset < mark.at {
+            self.parked = Parked::at(mark.at);
         }
-        Ok(true)
     }
 
     /// What was delivered before and is to be shown again, once.
@@ -312,6 +343,13 @@ impl Tail {
         self.parked = framer.park(input.is_packed());
         trouble.map_or(Ok(()), Err)
     }
+}
+
+/// Whether a line ends within what a head may be long.
+fn has_line(input: &mut Input, at: u64) -> Result<bool, Trouble> {
+    let mut bytes = [0; HEAD_BYTES];
+    let read = input.fill_at(&mut bytes, at)?;
+    Ok(memchr::memchr(b'\n', bytes.get(..read).unwrap_or_default()).is_some())
 }
 
 /// Whether `mark` is in the file.

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// What can't be read is tried again after this long.
 const TROUBLE_WAIT: Duration = Duration::from_secs(1);
 /// A packed file that ends too early is taken for broken once it has not grown for this long.
-const UNFINISHED_MAX: Duration = Duration::from_secs(10);
+pub const UNFINISHED_MAX: Duration = Duration::from_secs(10);
 
 /// What fails of the source as a whole.
 #[derive(Debug, Default)]

@@ -156,10 +156,18 @@ impl Watched {
         self.due = Some(now + if self.phase == Phase::Done { LOOK_DONE } else { self.wait });
     }
 
+    /// It has another name, or none. What was written to it until then is read before its successor.
+    pub fn was_rotated(&mut self, now: Instant) {
+        if self.rotated.is_none() {
+            self.rotated = Some(now);
+            self.due = self.due.map(|_| now);
+        }
+    }
+
     /// It lies somewhere else, or has another length.
     pub fn saw(&mut self, found: &Found, now: Instant) {
         if self.path != found.path {
-            self.rotated = self.rotated.or(Some(now));
+            self.was_rotated(now);
             self.path.clone_from(&found.path);
         }
         if self.input.is_none() && (self.len, self.modified_ms) != (found.len, found.modified_ms) {
