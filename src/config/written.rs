@@ -3,6 +3,7 @@
 
 use super::component::{Component, Options};
 use super::diagnostic::Diagnostic;
+use crate::delivery::plain;
 use crate::topology::OutputId;
 
 /// Reports such files. `inputs` are those of `components`, in their order.
@@ -11,7 +12,7 @@ pub(super) fn check(components: &[Component], inputs: &[Vec<OutputId>], diagnost
         .iter()
         .enumerate()
         .filter_map(|(at, one)| match &one.options {
-            Options::Sink(_, config) if !one.is_opaque => config.writes().map(|path| (at, one, path)),
+            Options::Sink(_, config) if !one.is_opaque => config.writes().map(|path| (at, one, plain(&path))),
             _ => None,
         })
         .collect();

@@ -3,8 +3,8 @@
 use super::dead_letters::DeadLetters;
 use super::outputs::Outputs;
 use super::retry::Backoff;
-use super::trouble::Failing;
-use super::{BoxFuture, clock};
+use super::trouble::{Attempt, KEEPING};
+use super::{BoxFuture, Meter, clock};
 use crate::event::{Acks, Batch, Event, Origin, Refusal};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,12 +23,14 @@ pub struct Rejects {
     port: Arc<Outputs>,
     /// For as long as there are none.
     letters: Arc<DeadLetters>,
+    /// The sink's.
+    meter: Arc<Meter>,
 }
 
 impl Rejects {
     /// What `sink` rejects goes to the consumers of its `port`, and to `letters` where there are none.
-    pub fn new(sink: &str, port: Arc<Outputs>, letters: DeadLetters) -> Rejects {
-        Rejects { sink: sink.to_owned(), port, letters: Arc::new(letters) }
+    pub fn new(sink: &str, port: Arc<Outputs>, letters: DeadLetters, meter: Arc<Meter>) -> Rejects {
+        Rejects { sink: sink.to_owned(), port, letters: Arc::new(letters), meter }
     }
 
     /// Where to look for rejected events, for a message.
@@ -53,7 +55,7 @@ impl Rejects {
             let to = self.port.hold().await;
             if to.main.is_empty() {
                 drop(to);
-                keep(&self.letters, events, refusal).await;
+                self.keep(events, refusal).await;
                 return true;
             }
             let events: Vec<Event> = events.iter().map(|event| marked(event, refusal)).collect();
@@ -62,6 +64,29 @@ impl Rejects {
             }
             false
         })
+    }
+
+    /// Writes letters until it works: what is rejected is not lost, and until then nothing goes on.
+    async fn keep(&self, events: &[Event], refusal: &Refusal) {
+        let mut text = Vec::new();
+        for event in events {
+            self.letters.write(event, refusal, clock::now_ms(), &mut text);
+        }
+        let text: Arc<[u8]> = text.into();
+        let mut backoff = Backoff::new(RETRY_INITIAL, RETRY_MAX);
+        let mut attempt = Attempt::new(&self.meter, &self.sink, &KEEPING);
+        loop {
+            let (letters, bytes) = (Arc::clone(&self.letters), Arc::clone(&text));
+            let written = tokio::task::spawn_blocking(move || letters.append(&bytes)).await;
+            let why = match written {
+                Ok(Ok(())) => return attempt.worked(),
+                Ok(Err(trouble)) => trouble.0,
+                Err(e) => e.to_string(),
+            };
+            let wait = backoff.next_wait();
+            attempt.failed(&why, true, wait);
+            tokio::time::sleep(wait).await;
+        }
     }
 }
 
@@ -74,34 +99,4 @@ pub(super) fn marked(event: &Event, refusal: &Refusal) -> Event {
     let (offset, received_ms, part) = (origin.offset(), origin.received_ms(), origin.part());
     event.set_origin(Origin::new(Arc::new(stream), offset, received_ms).with_part(part));
     event
-}
-
-/// Writes letters until it works: what is rejected is not lost.
-async fn keep(letters: &Arc<DeadLetters>, events: &[Event], refusal: &Refusal) {
-    let mut text = Vec::new();
-    for event in events {
-        letters.write(event, refusal, clock::now_ms(), &mut text);
-    }
-    let text: Arc<[u8]> = text.into();
-    let mut backoff = Backoff::new(RETRY_INITIAL, RETRY_MAX);
-    let mut failing = Failing::default();
-    loop {
-        let (writer, bytes) = (Arc::clone(letters), Arc::clone(&text));
-        let written = tokio::task::spawn_blocking(move || writer.append(&bytes)).await;
-        let why = match written {
-            Ok(Ok(())) => {
-                if let Some(lasting) = failing.worked(clock::monotonic()) {
-                    tracing::info!(retries = lasting.retries, "can keep rejected events again");
-                }
-                return;
-            }
-            Ok(Err(trouble)) => trouble.0,
-            Err(e) => e.to_string(),
-        };
-        let wait = backoff.next_wait();
-        if failing.failed(&why, clock::monotonic()).is_some() {
-            tracing::error!(retry_in_ms = wait.as_millis() as u64, "can't keep a rejected event: {why}");
-        }
-        tokio::time::sleep(wait).await;
-    }
 }

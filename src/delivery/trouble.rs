@@ -73,6 +73,12 @@ pub struct Words {
 pub const WRITING: Words = Words { fails: "can't write", works: "can write again", because: "" };
 /// A sink sends requests.
 pub const DELIVERING: Words = Words { fails: "can't deliver", works: "delivers again", because: "" };
+/// What a receiver refuses is kept.
+pub const KEEPING: Words = Words {
+    fails: "can't keep a rejected event",
+    works: "can keep rejected events again",
+    because: "what is rejected can't be kept: ",
+};
 /// A buffer on disk is written to.
 pub const BUFFERING: Words = Words {
     fails: "can't write to the buffer on disk",

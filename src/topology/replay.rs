@@ -65,7 +65,7 @@ pub async fn replay(
     let (inlet, outlet) = queue(node.limits, Arc::clone(&meter));
     let letters = DeadLetters::new(plan.data_dir(), sink);
     let port = Outputs::new(Consumers::default());
-    let rejects = Rejects::new(sink, Arc::clone(&port), letters);
+    let rejects = Rejects::new(sink, Arc::clone(&port), letters, Arc::clone(&meter));
     let data_dir = plan.data_dir().to_owned();
     // Kept to the end: nobody asks it to leave.
     let (_stays, leave) = Shutdown::new();

@@ -249,9 +249,9 @@ impl Sinks {
         let (trigger, leave) = Shutdown::new();
         (slot.number, slot.leave, slot.port) = (self.runs, trigger, Arc::downgrade(&port));
         let letters = DeadLetters::new(&self.ground.data_dir, id);
-        let rejects = Rejects::new(id, Arc::clone(&port), letters);
-        let data_dir = self.ground.data_dir.clone();
         let meter = Arc::clone(&slot.meter);
+        let rejects = Rejects::new(id, Arc::clone(&port), letters, Arc::clone(&meter));
+        let data_dir = self.ground.data_dir.clone();
         let task = work.task(SinkContext { id: id.to_owned(), queue, meter, rejects, port, data_dir, leave });
         Job::Sink(slot.number, task, slot.buffered.as_ref().map(|buffered| buffered.cutoff.clone()))
     }

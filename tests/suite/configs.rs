@@ -1,6 +1,6 @@
 //! Where a config comes from, and what is never said about it.
 
-use crate::harness::{Run, chain};
+use crate::harness::{Run, TempDir, chain};
 use crate::logs::*;
 
 const SOURCE: &str = "[sources.livebook]\ntype = \"stdin\"\n";
@@ -231,4 +231,36 @@ fn a_file_that_is_given_as_it_can_not_be_is_told_how() {
     }
     let none = Run::new(&["validat"]).run().exits(2);
     assert!(!none.stderr.contains("is given by") && !none.stderr.contains("is read from"), "{}", none.stderr);
+}
+
+#[test]
+fn a_loop_is_found_however_its_paths_are_spelt() {
+    let dir = TempDir::new();
+    let root = dir.path().canonicalize().unwrap().display().to_string();
+    let whole = format!("{root}/*.jsonl");
+    let validate = |include: &str, exclude: &str, path: &str| {
+        dir.write(
+            "c.toml",
+            &format!(
+                "[sources.in]\ntype = \"file\"\ninclude = [\"{include}\"]\nexclude = [{exclude}]\n\
+                 [sinks.out]\ntype = \"file\"\ninputs = [\"in\"]\npath = \"{path}\"\n"
+            ),
+        );
+        Run::new(&["validate", "-c", "c.toml"]).current_dir(dir.path()).run()
+    };
+    let file = format!("{root}/x.jsonl");
+    for include in [&whole, "*.jsonl", "./*.jsonl"] {
+        for path in [&file, "x.jsonl", "./x.jsonl", "y/../x.jsonl", "./%Y.jsonl"] {
+            let outcome = validate(include, "", path).exits(2);
+            assert!(
+                outcome.stderr.contains("`out` writes what `in` reads"),
+                "{include}, {path}: {}",
+                outcome.stderr
+            );
+        }
+        validate(include, "", "y/x.jsonl").exits(0);
+    }
+    // What the source would read all the same is not left out.
+    validate("*.jsonl", "\"x.jsonl\"", &file).exits(0);
+    validate(&whole, "\"x.jsonl\"", "x.jsonl").exits(2);
 }

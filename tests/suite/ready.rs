@@ -1,7 +1,8 @@
 //! `/ready` before the first event: a sink that is known not to work is not ready until it works.
 
 use crate::api::ask;
-use crate::harness::{TIMEOUT, until};
+use crate::harness::{Run, TIMEOUT, TempDir, until};
+use crate::receiver::{Answer, Receiver};
 use crate::tools::free_address;
 use crate::trail::Ground;
 use serde_json::Value;
@@ -64,4 +65,29 @@ fn a_sink_that_can_not_begin_is_not_ready_until_it_can() {
     assert!(until(TIMEOUT, || ground.size() == 5), "{}", live.stderr());
     live.kill();
     ground.holds(5);
+}
+
+#[test]
+fn a_sink_that_can_not_keep_what_is_rejected_is_not_ready_until_it_can() {
+    let (receiver, address, dir) =
+        (Receiver::start(|_, _| Answer::Status(400, "", "")), free_address(), TempDir::new());
+    dir.write("data/dead_letters", "in the way");
+    let config = format!(
+        "data_dir = \"{}/data\"\n[api]\naddress = \"{address}\"\n[sources.in]\ntype = \"stdin\"\n\n\
+         [sinks.siem]\ntype = \"http\"\ninputs = [\"in\"]\nuri = \"{}\"\n",
+        dir.path().display(),
+        receiver.uri()
+    );
+    let mut live = Run::new(&[]).config(&config).live();
+    live.write(b"{\"a\":1}\n");
+    live.says("ERROR can't keep a rejected event until somebody sees to it: ");
+    assert!(live.stderr().contains("sink=\"siem\""), "{}", live.stderr());
+    let told = reasons(address);
+    assert!(told.len() == 1 && told[0].0 == "siem" && told[0].1.contains("dead_letters"), "{told:?}");
+    fs::remove_file(dir.path().join("data/dead_letters")).unwrap();
+    live.says("can keep rejected events again");
+    assert!(reasons(address).is_empty());
+    live.close_stdin();
+    let (_, said) = live.wait(TIMEOUT);
+    assert!(said.contains("rejected=1"), "{said}");
 }

@@ -80,7 +80,7 @@ fn shipped(parcel: Parcel, bad: BTreeSet<u64>) -> (Vec<u64>, Vec<u64>, usize) {
             id: "out".into(),
             sink: Arc::new(Arc::clone(&picky)),
             policy: POLICY,
-            rejects: Rejects::new("out", port, letters),
+            rejects: Rejects::new("out", port, letters, Arc::default()),
             meter: Arc::<Meter>::default(),
             leave,
         };
@@ -216,7 +216,7 @@ proptest! {
                 id: "out".into(),
                 sink: Arc::new(Arc::clone(&tired)),
                 policy: Policy { events_max: 7, concurrency: lanes, ..POLICY },
-                rejects: Rejects::new("out", Outputs::new(Consumers::default()), letters),
+                rejects: Rejects::new("out", Outputs::new(Consumers::default()), letters, Arc::default()),
                 meter: Arc::<Meter>::default(),
                 leave,
             };

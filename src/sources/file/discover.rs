@@ -1,6 +1,7 @@
 //! Finds the files that a source reads.
 
 use super::input::Place;
+use crate::delivery::plain;
 use glob::{MatchOptions, Pattern, PatternError};
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -57,10 +58,20 @@ impl Patterns {
 
     /// Whether a file of this path would be read.
     pub fn fits(&self, path: &str) -> bool {
-        let path = path.trim_start_matches("./");
-        let include = self.include.iter().map(|text| Pattern::new(text.trim_start_matches("./")));
-        include.flatten().any(|yes| yes.matches_with(path, OPTIONS))
-            && !self.exclude.iter().any(|no| no.matches_with(path, OPTIONS))
+        let (whole, here) = (plain(path), plain("."));
+        let here = here.trim_end_matches('/');
+        self.include.iter().any(|text| {
+            let is_whole = text.starts_with('/');
+            let text = match is_whole {
+                true => plain(text),
+                false => format!("{}/{}", Pattern::escape(here), relative(text)),
+            };
+            // A pattern sees names as `include` leads to them.
+            let name = whole.strip_prefix(here).and_then(|name| name.strip_prefix('/'));
+            let name = name.filter(|_| !is_whole).unwrap_or(&whole);
+            Pattern::new(&text).is_ok_and(|yes| yes.matches_with(&whole, OPTIONS))
+                && !self.exclude.iter().any(|no| no.matches_with(name, OPTIONS))
+        })
     }
 
     /// The same, looked for until two looks agree: a file that is renamed meanwhile can be missed by one. What could not be
@@ -103,6 +114,11 @@ impl Patterns {
         found.sort_by(|a, b| a.modified_ms.cmp(&b.modified_ms).then_with(|| b.path.cmp(&a.path)));
         found
     }
+}
+
+/// A pattern below the current folder, without detours.
+fn relative(text: &str) -> String {
+    plain(&format!("/{text}")).trim_start_matches('/').to_owned()
 }
 
 /// Why nothing below the folder can be found that all files of a pattern lie in: a name in a folder that may not be searched
