@@ -23,8 +23,8 @@ pub enum Job {
     Sink(u64, SinkTask, Option<Cutoff>),
     /// An end of the buffer on disk of a sink.
     Buffer(String, BufferTask),
-    /// What a sink has left that nobody is to deliver any more, with its counters.
-    Discard(Outlet, Arc<Meter>),
+    /// What the sink of this id has left that nobody is to deliver any more, with its counters.
+    Discard(String, Outlet, Arc<Meter>),
 }
 
 /// How a task ended.
@@ -72,8 +72,8 @@ impl Job {
             Job::Buffer(id, task) => {
                 tasks.spawn_blocking(move || TaskEnd::Buffer(id, runtime.block_on(task)));
             }
-            Job::Discard(queue, meter) => {
-                tasks.spawn(discard(queue, meter));
+            Job::Discard(id, queue, meter) => {
+                tasks.spawn(discard(id, queue, meter));
             }
         }
     }
@@ -115,11 +115,15 @@ async fn run_until(sink: SinkTask, cutoff: Cutoff) -> Result<Ended, String> {
     }
 }
 
-/// Empties a queue to its end: what is in it is dropped on purpose, and counted.
-async fn discard(mut queue: Outlet, meter: Arc<Meter>) -> TaskEnd {
+/// Empties a queue to its end: what is in it is dropped on purpose, and counted. The component is not among those that
+/// are watched any more: what it was worth is said.
+async fn discard(sink: String, mut queue: Outlet, meter: Arc<Meter>) -> TaskEnd {
+    let mut dropped = 0;
     while let Some(queued) = queue.next().await {
+        dropped += queued.batch.events.len() as u64;
         meter.count_dropped(REMOVED, queued.batch.events.len() as u64);
         queued.batch.resolve(Verdict::Delivered);
     }
+    tracing::warn!(sink, reason = REMOVED, dropped, "what the removed sink could not deliver was dropped");
     TaskEnd::Other
 }

@@ -310,7 +310,7 @@ impl Sinks {
                         sink = retired.id,
                         "it was removed and could not deliver everything in time: the rest is dropped"
                     );
-                    Ok(vec![Job::Discard(queue, retired.slot.meter)])
+                    Ok(vec![Job::Discard(retired.id, queue, retired.slot.meter)])
                 }
                 (Some(next), ended) => {
                     let jobs = self.succeed(&retired.id, &mut retired.slot, next, ended);

@@ -42,6 +42,8 @@ fn a_sink_that_is_removed_delivers_what_it_can_and_the_rest_is_counted() {
     program.live.write(numbered(50..60).as_bytes());
     program.waits_for("out.jsonl", 60);
     program.live.says("the rest is dropped");
+    program.live.says("what the removed sink could not deliver was dropped");
+    assert!(program.live.stderr().contains("dropped=50"), "{}", program.live.stderr());
     let stderr = program.stops(0);
     assert!(stderr.contains("sink_removed 50"), "{stderr}");
 }
