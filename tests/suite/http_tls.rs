@@ -9,6 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
 use std::sync::Arc;
 
 const GOOD: &str = "{\"message\":\"good\"}\n";
@@ -193,7 +194,12 @@ fn files_that_are_no_papers_are_named() {
     };
     papers.dir.write("empty", "nothing\n");
     papers.dir.write("server.key", "");
-    fails(&papers.options(""), &["server.key", "there is none in it"]);
+    fails(&papers.options(""), &["server.key", "there is no key in it"]);
+    std::fs::remove_file(papers.path("server.key")).unwrap();
+    let made = Command::new("mkfifo").arg(papers.path("server.key")).status();
+    assert!(made.unwrap().success());
+    fails(&papers.options(""), &["server.key", "it is no regular file"]);
+    std::fs::remove_file(papers.path("server.key")).unwrap();
     std::fs::copy(papers.path("client.key"), papers.path("server.key")).unwrap();
     fails(&papers.options(""), &["server.crt and ", "can't be used together"]);
     let ca = papers.path("empty");
