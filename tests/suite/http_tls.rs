@@ -213,6 +213,9 @@ fn validation_warns_of_what_can_not_be_read_here() {
     let (server, client) = (papers.path("server"), papers.path("client"));
     let pair =
         |crt: &str, key: &str| format!("tls = {{ crt_file = \"{crt}.crt\", key_file = \"{key}.key\" }}");
+    // A small system trusts nobody by itself.
+    let trusting =
+        |pair: String| pair.replace(" }", &format!(", ca_file = \"{}\" }}", papers.path("ca.crt")));
     let whole = |source: &str, sink: &str, key: &str| {
         format!(
             "[sources.in]\ntype = \"http_server\"\naddress = \"127.0.0.1:8790\"\n{source}\n\n\
@@ -226,9 +229,9 @@ fn validation_warns_of_what_can_not_be_read_here() {
     }
     let validate =
         |config: &str, option: &str| Run::new(&["validate"]).arg_all(&[option]).config(config).run();
-    let good = whole(&pair(&server, &server), &pair(&client, &client), &key);
+    let good = whole(&pair(&server, &server), &trusting(pair(&client, &client)), &key);
     validate(&good, "--deny-warnings").exits(0);
-    let bad = whole(&pair(&server, &client), &pair("gone", &client), &other);
+    let bad = whole(&pair(&server, &client), &trusting(pair("gone", &client)), &other);
     let outcome = validate(&bad, "--deny-warnings").exits(2);
     for said in [
         ":4:7\n",
