@@ -57,7 +57,7 @@
 use super::SinkConfig;
 use crate::codec::{Encoder, Encoding, EncodingCodec};
 use crate::delivery::disk::Trouble;
-use crate::delivery::{BoxFuture, Exclusive, Sink, Work, WriteError, clock};
+use crate::delivery::{BoxFuture, Exclusive, Sink, Work, WriteError, clock, plain};
 use crate::event::json::string::quote_into;
 use crate::event::{Event, Invalid, Origin, Stream};
 use crate::trail::key::{SignerKey, check_origin};
@@ -68,7 +68,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::future::ready;
 use std::num::{NonZeroU32, NonZeroU64};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The port that checkpoints leave by.
@@ -233,7 +233,7 @@ impl SinkConfig for Trail {
     }
 
     fn claims(&self) -> Option<Exclusive> {
-        Some(Exclusive::Key(self.key_file.components().filter(|part| *part != Component::CurDir).collect()))
+        Some(Exclusive::Key(PathBuf::from(plain(&self.key_file.to_string_lossy()))))
     }
 
     fn files(&self) -> Vec<PathBuf> {

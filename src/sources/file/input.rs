@@ -29,7 +29,7 @@ pub struct Input {
     file: File,
     packed: Option<Packed>,
     /// Whether there was too little in it to tell, when it was looked at last.
-    is_open: bool,
+    is_undecided: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -73,7 +73,7 @@ impl Input {
         if !std::fs::metadata(path)?.is_file() {
             return Err(io::Error::new(ErrorKind::InvalidInput, "it is no regular file"));
         }
-        let mut input = Input { file: File::open(path)?, packed: None, is_open: true };
+        let mut input = Input { file: File::open(path)?, packed: None, is_undecided: true };
         input.look()?;
         Ok(input)
     }
@@ -101,8 +101,8 @@ impl Input {
             _ => None,
         };
         self.packed = format.map(|format| Packed { format, reader: None, at: 0 });
-        self.is_open =
-            read < 4 && MAGIC.iter().any(|whole| whole.starts_with(magic.get(..read).unwrap_or_default()));
+        let is_prefix = |whole: &&[u8]| whole.starts_with(magic.get(..read).unwrap_or_default());
+        self.is_undecided = self.packed.is_none() && MAGIC.iter().any(is_prefix);
         Ok(())
     }
 
@@ -137,11 +137,8 @@ impl Input {
 
     /// Reads from `offset` of the unpacked bytes on. None at the end.
     pub fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> Result<usize, Trouble> {
-        if self.is_open {
+        if self.is_undecided {
             self.look().map_err(Trouble::Io)?;
-            if self.is_open {
-                return Ok(0);
-            }
         }
         match &mut self.packed {
             None => loop {

@@ -131,3 +131,17 @@ fn a_packed_file_in_the_place_of_another_is_read_whole() {
     expect(&mut live, &["seven", "eight", "nine"]);
     stop(live);
 }
+
+#[test]
+fn what_only_begins_like_a_packed_file_is_not_passed_over() {
+    let scene = Scene::new("include = [\"DIR/*.log\"]");
+    // As a packed file of either kind begins, for one byte; and one that has nothing but its first two.
+    scene.append("a.log", "(");
+    scene.append("b.log", "\u{1f}");
+    fs::write(scene.path("c.log"), [0x1f, 0x8b]).unwrap();
+    let outcome = scene.run("").arg("--once").run().exits(0);
+    let mut lines = messages(&outcome);
+    lines.sort();
+    assert_eq!(lines, ["\u{1f}", "("]);
+    assert!(outcome.summary().contains("broken_compression 1"), "{}", outcome.stderr);
+}
